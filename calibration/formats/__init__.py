@@ -1,0 +1,1 @@
+"""Other tools' calibration files, one format per file."""

@@ -1,0 +1,1 @@
+"""Fit a body to the keypoints of a take."""

@@ -1,0 +1,1 @@
+"""The virtual studio: multi-camera footage with exact truth."""

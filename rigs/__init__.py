@@ -1,0 +1,1 @@
+"""Skeletons, bodies and their motion."""
