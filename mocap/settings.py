@@ -5,7 +5,19 @@ Each stage gets its own node and never the tree.
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import inspect
+import sys
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mocap.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -105,3 +117,94 @@ class Settings:
     reconstruct: ReconstructSettings = ReconstructSettings()
     fit: FitSettings = FitSettings()
     export: ExportSettings = ExportSettings()
+
+
+def settings_from(table: Mapping[str, Any], *, where: Path | str) -> Settings:
+    """Settings from the tables of a ``session.toml``.
+
+    Args:
+        table: section name to its keys and values; what is not named keeps its default.
+        where: the file, for messages.
+
+    Raises:
+        ConfigError: an unknown section or key (the message lists the valid ones), or a value of a wrong kind.
+    """
+    nodes = {item.name: item for item in dataclasses.fields(Settings)}
+    built = {}
+    for section, values in table.items():
+        if section not in nodes:
+            raise ConfigError(f"unknown key '{section}'", where=where, todo=f"valid: {', '.join(nodes)}")
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"'{section}' is a section: write [{section}]", where=where)
+        built[section] = _node(_node_types()[section], section, values, where)
+    return Settings(**built)
+
+
+def with_overrides(settings: Settings, overrides: typing.Iterable[str]) -> Settings:
+    """Settings with single values replaced, each given as ``section.key=value`` in TOML's notation."""
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        section, dot, key = path.strip().partition(".")
+        if not (equals and dot):
+            raise ConfigError(f"'{override}' is not section.key=value", where="--set")
+        if section not in _node_types():
+            raise ConfigError(
+                f"unknown key '{section}'", where="--set", todo=f"valid: {', '.join(_node_types())}"
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text  # a bare word is a string: quotes are lost in every shell
+        node = getattr(settings, section)
+        changed = _node(type(node), section, {key: value}, "--set", base=node)
+        settings = dataclasses.replace(settings, **{section: changed})
+    return settings
+
+
+def field_docs(node: type) -> dict[str, str]:
+    """The docstring line that follows each field of a settings class."""
+    tree = ast.parse(inspect.getsource(node))
+    body = typing.cast(ast.ClassDef, tree.body[0]).body
+    docs = {}
+    for item, after in zip(body, body[1:], strict=False):
+        if isinstance(item, ast.AnnAssign) and isinstance(after, ast.Expr):
+            docs[ast.unparse(item.target)] = str(ast.literal_eval(after.value))
+    return docs
+
+
+def _node_types() -> dict[str, type]:
+    return typing.get_type_hints(Settings)
+
+
+def _node(
+    kind: type, section: str, values: Mapping[str, Any], where: Path | str, base: object | None = None
+) -> Any:
+    hints = typing.get_type_hints(kind, vars(sys.modules[__name__]))
+    for key in values:
+        if key not in hints:
+            raise ConfigError(
+                f"unknown key '{key}' in [{section}]", where=where, todo=f"valid: {', '.join(hints)}"
+            )
+    checked = {
+        key: _value(hints[key], value, f"{section}.{key}", where) for key, value in values.items()
+    }
+    return dataclasses.replace(base, **checked) if base is not None else kind(**checked)
+
+
+def _value(hint: Any, value: Any, name: str, where: Path | str) -> Any:
+    """The value in the type of its field; integers pass as floats, lists as tuples."""
+    origin = typing.get_origin(hint) or hint
+    if origin in (types.UnionType, typing.Union):
+        hint = origin = next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    if origin is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if origin is tuple and isinstance(value, list | tuple | str):
+        items = [value] if isinstance(value, str) else list(value)
+        inner = typing.get_args(hint)[0]
+        return tuple(_value(inner, item, name, where) for item in items)
+    if origin is dict and isinstance(value, Mapping):
+        inner = typing.get_args(hint)[1]
+        return {str(key): _value(inner, item, f"{name}.{key}", where) for key, item in value.items()}
+    if isinstance(value, bool) != (origin is bool) or not isinstance(value, origin):
+        raise ConfigError(f"{name} must be a {origin.__name__}, not {value!r}", where=where)
+    return value
