@@ -1,0 +1,307 @@
+"""The command line: it parses, calls one function, and prints what that returned."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from mocap.errors import MocapError
+from mocap.terminal import ProgressLine, as_text
+
+UNUSABLE = 3
+"""Exit code of a result that must not be trusted."""
+REFUSED = 2
+INTERRUPTED = 130
+BROKEN = 1
+"""Exit code of a fault of this program."""
+
+app = typer.Typer(
+    name="mocap",
+    help="Footage from two or more ordinary cameras in, clean character animation out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SessionFolder = Annotated[Path, typer.Argument(help="The session's folder.", show_default=False)]
+TakeName = Annotated[str | None, typer.Option("--take", help="Only this take.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting, as section.key=value; may be repeated.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print a summary for programs as the last line.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Tell more, and show tracebacks.")]
+
+
+@app.command()
+def new(
+    session: SessionFolder,
+    take: Annotated[list[str] | None, typer.Option(help="Name of a take to make a folder for.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Make a session: its folders and a commented session.toml."""
+    from mocap.session import Session
+
+    made = Session.create(session, takes=take or ("take1",))
+    return _say(
+        as_json,
+        {"session": str(made.root), "settings": str(made.settings_file)},
+        f"made {made.root}: board clips go into calibration/extrinsics/<camera>.mp4, the clips of a take into "
+        f"takes/{(take or ['take1'])[0]}/<camera>.mp4",
+    )
+
+
+@app.command()
+def board(
+    out: Annotated[Path, typer.Option(help="The PDF to write.")] = Path("board.pdf"),
+    session: Annotated[Path | None, typer.Option(help="Print the board of this session.")] = None,
+    page: Annotated[str, typer.Option(help="A4, A3 or letter.")] = "A4",
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Write a printable board, true to scale."""
+    from mocap.commands import board as make
+
+    made = make(out, session=session, page=page, overrides=overrides or ())
+    return _say(
+        as_json,
+        made,
+        f"wrote {made['file']}: print at 100 %, then measure the ruler and one square, and put the measured "
+        "square_m into session.toml",
+    )
+
+
+@app.command()
+def calibrate(
+    session: SessionFolder, overrides: Overrides = None, as_json: Json = False, verbose: Verbose = False
+) -> int:
+    """Calibrate the cameras from the board clips; exit 3 when the result must not be trusted."""
+    from mocap.pipeline import calibrate as work
+
+    return _outcome(as_json, work(session, overrides=overrides or (), progress=ProgressLine()))
+
+
+@app.command()
+def cameras(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A session, or another tool's calibration.")],
+    target: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="A session, or the file to write.")] = None,
+    source_format: Annotated[str | None, typer.Option("--from", help="Format of IN, where it is not clear.")] = None,
+    target_format: Annotated[str | None, typer.Option("--to", help="Format of OUT, where it is not clear.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace OUT if it exists.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show or convert calibration files of other tools."""
+    from mocap.commands import cameras as convert
+
+    table = convert(source, target, source_format=source_format, target_format=target_format, force=force)
+    return _say(as_json, table, as_text(table["cameras"]) + (f"\nwrote {table['file']}" if target else ""))
+
+
+@app.command()
+def run(
+    session: SessionFolder,
+    take: TakeName = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Every missing or stale stage of every take, to the exports."""
+    from mocap.pipeline import run as work
+
+    return _outcome(as_json, work(session, take=take, overrides=overrides or (), progress=ProgressLine()))
+
+
+def _stage_command(stage: str, summary: str) -> None:
+    def command(
+        session: SessionFolder,
+        take: TakeName = None,
+        overrides: Overrides = None,
+        as_json: Json = False,
+        verbose: Verbose = False,
+    ) -> int:
+        from mocap.pipeline import run_stage
+
+        progress = ProgressLine()
+        return _outcome(as_json, run_stage(stage, session, take=take, overrides=overrides or (), progress=progress))
+
+    app.command(name=stage, help=summary)(command)
+
+
+_stage_command("sync", "Put the cameras' clocks together.")
+_stage_command("detect", "Find 2D keypoints in every view.")
+_stage_command("reconstruct", "Triangulate the 2D keypoints.")
+_stage_command("fit", "Fit the body to the 3D keypoints.")
+
+
+@app.command()
+def export(
+    session: SessionFolder,
+    take: TakeName = None,
+    formats: Annotated[str | None, typer.Option("--format", help="Formats, separated by commas.")] = None,
+    rig: Annotated[str | None, typer.Option(help="Joint names of the exported skeleton.")] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Write the motion for other programs."""
+    from mocap.pipeline import run_stage
+
+    settings = list(overrides or ())
+    if formats:
+        settings.append("export.formats=" + json.dumps([name.strip() for name in formats.split(",")]))
+    if rig:
+        settings.append(f"export.rig={json.dumps(rig)}")
+    return _outcome(as_json, run_stage("export", session, take=take, overrides=settings, progress=ProgressLine()))
+
+
+models = typer.Typer(help="Detector weights: list, pull, add.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+
+@models.command("list")
+def models_list(as_json: Json = False, verbose: Verbose = False) -> int:
+    """Show the known weights with size, licence and SHA-256, and which are on this machine."""
+    from mocap.detect.models import listing
+
+    rows = [dict(row) for row in listing()]
+    return _say(as_json, {"models": rows}, as_text(rows))
+
+
+@models.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="A name from mocap models list.")],
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Fetch weights into the user's cache folder."""
+    from mocap.detect.models import pull
+
+    paths = [str(path) for path in pull(name)]
+    return _say(as_json, {"files": paths}, "\n".join(paths))
+
+
+@models.command("add")
+def models_add(
+    name: Annotated[str, typer.Argument(help="A name from mocap models list.")],
+    file: Annotated[Path, typer.Argument(help="The weights.")],
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Use weights of your own."""
+    from mocap.detect.models import add
+
+    path = str(add(name, file))
+    return _say(as_json, {"file": path}, path)
+
+
+@app.command()
+def doctor(as_json: Json = False, verbose: Verbose = False) -> int:
+    """Say what works on this machine, and how to get the rest."""
+    from mocap.doctor import examine
+
+    rows = examine()
+    _say(as_json, {"checks": rows}, as_text(rows))
+    return 0 if all(row["works"] or row["optional"] for row in rows) else UNUSABLE
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the footage and the results go.")] = Path("demo"),
+    cameras: Annotated[int, typer.Option(help="Number of cameras.")] = 4,
+    seconds: Annotated[float, typer.Option(help="Length of the performance.")] = 5.0,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Render footage of an actor, run the whole chain on it, and compare with the truth."""
+    from mocap.virtual.demo import demo as work
+
+    result = work(folder, cameras=cameras, seconds=seconds, seed=seed, progress=ProgressLine())
+    _say(as_json, result.report(), result.text())
+    return 0 if result.passed else UNUSABLE
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; what goes wrong is one line on stderr."""
+    verbose, as_json = "--verbose" in arguments, "--json" in arguments
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", force=True)
+    try:
+        return int(app(list(arguments), prog_name="mocap", standalone_mode=False) or 0)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return _failed("stopped; run the same command again to go on", INTERRUPTED, as_json)
+    except click.ClickException as error:
+        return _failed(error.format_message(), REFUSED, as_json)
+    except Exception as error:  # the one place where every failure becomes a line
+        if verbose:
+            logging.getLogger(__name__).exception("the traceback:")
+        if _is_ours(error):
+            return _failed(str(error), REFUSED, as_json)
+        if isinstance(error, OSError):
+            return _failed(f"{error.filename or 'file'}: {error.strerror or error}", REFUSED, as_json)
+        fault = f"fault of this program: {type(error).__name__}: {error}; --verbose shows where"
+        return _failed(fault, BROKEN, as_json)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether the error was written for the user.
+
+    The other packages' errors are told by the names of their bases: importing them here would load torch.
+    """
+    bases = {f"{base.__module__}.{base.__name__}" for base in type(error).__mro__}
+    ours = {"calibration.errors.CalibrationError", "rigs.errors.RigError", "exporters.errors.ExportError"}
+    return isinstance(error, MocapError) or bool(bases & ours)
+
+
+def _failed(message: str, code: int, as_json: bool) -> int:
+    line = " ".join(message.split())
+    typer.echo(f"mocap: {line}", err=True)
+    if as_json:
+        typer.echo(json.dumps({"ok": False, "exit_code": code, "error": line}))
+    return code
+
+
+def _outcome(as_json: bool, outcome: Any) -> int:
+    """Say what the stages did."""
+    code = 0 if outcome.usable else UNUSABLE
+    lines = [f"{name}: {what}" for what in ("done", "skipped", "kept") for name in getattr(outcome, what)]
+    lines += [f"wrote {path}" for path in outcome.files]
+    reasons = [reason for entry in outcome.summary.values() for reason in entry.get("reasons", ())]
+    lines += [f"not to be trusted: {reason}" for reason in reasons]
+    content = {name: getattr(outcome, name) for name in ("done", "skipped", "kept", "files", "summary")}
+    _say(as_json, content, "\n".join(lines) or "nothing to do", code)
+    return code
+
+
+def _say(as_json: bool, content: Mapping[str, Any], text: str, code: int = 0) -> int:
+    typer.echo(text)
+    if as_json:
+        typer.echo(json.dumps({"ok": code == 0, "exit_code": code, **content}, default=_jsonable))
+    return code
+
+
+def _jsonable(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return vars(value) if hasattr(value, "__dict__") else str(value)
+
+
+if __name__ == "__main__":
+    main()

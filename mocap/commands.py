@@ -1,0 +1,79 @@
+"""Commands that are no stages: the printed board, and other tools' camera files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mocap import files
+from mocap.errors import InputError
+from mocap.session import Session
+from mocap.settings import Settings, with_overrides
+
+
+def board(
+    out: Path, *, session: Path | None = None, page: str = "A4", overrides: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Write a printable board, true to scale, as a PDF.
+
+    Args:
+        out: the file to write; an existing one is replaced.
+        session: take the board from this session's settings.
+        page: A4, A3 or letter; a board that is larger is tiled over several pages.
+        overrides: settings as ``board.key=value``.
+    """
+    from calibration.boards import Board, board_pdf
+
+    settings = Session.open(session).load_settings() if session else Settings()
+    wanted = with_overrides(settings, overrides).board
+    files.write_atomic(out, board_pdf(Board(**vars(wanted)), page=page))
+    return {"file": str(out), **vars(wanted)}
+
+
+def cameras(
+    source: Path,
+    target: Path | None = None,
+    *,
+    source_format: str | None = None,
+    target_format: str | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Show a calibration, or convert it.
+
+    Args:
+        source: a session, or a calibration of any known format.
+        target: a session (its ``cameras.toml`` is written), a file or a folder.
+        source_format: name in ``CAMERA_FORMATS``, where the content does not tell.
+        target_format: the same, where the target's name does not tell.
+        force: replace what is there.
+
+    Returns:
+        ``cameras``: one row for each; ``file``: what was written, or None.
+    """
+    from calibration.formats import read_cameras, write_cameras
+
+    source = _cameras_file(source)
+    if not source.exists():
+        raise InputError("no such file", where=source)
+    read = read_cameras(source, source_format)
+    if target is not None:
+        target = _cameras_file(target)
+        if target.exists() and not force and not (target.is_dir() and not any(target.iterdir())):
+            raise InputError("is there already", where=target, todo="choose another name, or --force to replace it")
+        write_cameras(read, target, target_format)
+    rows = [
+        {
+            "camera": name,
+            "size_px": [int(value) for value in read.size_px[index].tolist()],
+            "focal_px": read.focal_px[index].tolist(),
+            "model": read.model[index],
+            "center_m": read.centers_world[index].tolist(),
+        }
+        for index, name in enumerate(read.names)
+    ]
+    return {"cameras": rows, "file": None if target is None else str(target)}
+
+
+def _cameras_file(path: Path) -> Path:
+    return Session(path).cameras_file if Session(path).settings_file.is_file() else path
