@@ -1,0 +1,123 @@
+"""Where on the body the detectors put their keypoints: a prior for a fit, not the truth.
+
+A placement is a mean of points of the body (surface keypoints, or joints as ``joint:left_knee``) plus a
+constant offset. The offset is given in the body's rest axes (x to the person's left, y up, z forward, with
+the arms out in T) and turns with the joints named beside it: an offset at the elbow that points along -x lies
+up the upper arm whatever the arm does. Only the left side is written down; the right is its mirror image.
+
+BlazePose's offsets at the limbs were measured with its heavy network on rendered bodies of known joints (four
+bodies; they differ by 4-8 mm), as joint minus landmark along the bone or up, lateral, and forward, the arms
+hanging: shoulder -26 12 -4, elbow 15 -4 0, wrist -6 1 6, hip 2 20 20, knee -12 5 9, ankle 22 -7 -1 mm. The
+table has their negatives in rest axes; lateral of a hanging arm is y in the T-pose. At elbow, wrist and knee
+the two bones that meet share the offset, since the skin there turns half way. The sets in COCO's tradition
+have the surface keypoints themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from rigs.errors import RigError
+from rigs.keypoints import KEYPOINT_SETS, canonical_names, mirrored_name
+
+JOINT_PREFIX: Final = "joint:"
+"""Marks a joint's name where a keypoint's is expected: ``joint:left_knee``."""
+
+TIPS: Final[dict[str, str]] = {
+    "head": "head_top",
+    "left_hand": "left_middle_tip",
+    "right_hand": "right_middle_tip",
+    "left_foot": "left_big_toe_tip",
+    "right_foot": "right_big_toe_tip",
+}
+"""Which keypoint ends the bone of a joint without children."""
+
+LOOSE_M: Final = 0.015
+"""Standard deviation at hip, shoulder, neck and crown, where annotators click loosely."""
+FIRM_M: Final = 0.008
+"""Standard deviation at well-marked places; the offsets of four bodies differed by 4-8 mm."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where on the body one keypoint of a detector lies."""
+
+    on: tuple[str, ...]
+    """Surface keypoints or joints (``joint:...``) whose mean it is."""
+    offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Added to the mean: metres, rest axes."""
+    turns_with: tuple[str, ...] = ()
+    """Joints whose turn carries the offset, in equal parts; none: as the skin around turns."""
+    sigma_m: float = FIRM_M
+    """How far the truth may lie from here, constant over a take: standard deviation on each axis."""
+
+    def mirrored(self) -> Placement:
+        """The placement on the other side of the body."""
+        x, y, z = self.offset_m
+        return replace(
+            self,
+            on=tuple(mirrored_name(name) for name in self.on),
+            offset_m=(-x, y, z),
+            turns_with=tuple(mirrored_name(name) for name in self.turns_with),
+        )
+
+
+_COMMON: Final[dict[str, Placement]] = {
+    **{name: Placement((name,)) for name in ("nose", "left_eye", "left_ear", "left_elbow", "left_wrist")},
+    **{name: Placement((name,)) for name in ("left_knee", "left_ankle", "left_heel", "left_big_toe")},
+    "left_small_toe": Placement(("left_small_toe",)),
+    "left_shoulder": Placement(("left_shoulder",), sigma_m=LOOSE_M),
+    "left_hip": Placement(("left_hip",), sigma_m=LOOSE_M),
+    "head_top": Placement(("head_top",), sigma_m=LOOSE_M),
+    "neck": Placement(("left_shoulder", "right_shoulder"), sigma_m=LOOSE_M),
+    "mid_hip": Placement(("left_hip", "right_hip"), sigma_m=LOOSE_M),
+    "upper_neck": Placement(("joint:neck", "joint:head"), sigma_m=0.03),
+}
+
+_BLAZEPOSE: Final[dict[str, Placement]] = {
+    "nose": Placement(("nose",), sigma_m=0.010),
+    "left_eye": Placement(("left_pupil",)),
+    "left_eye_inner": Placement(("left_eye_inner",)),
+    "left_eye_outer": Placement(("left_eye_outer",)),
+    "mouth_left": Placement(("mouth_left",)),
+    # inside the head, by how much was not measured
+    "left_ear": Placement(("left_ear",), (-0.010, 0.0, 0.0), ("head",), LOOSE_M),
+    "left_shoulder": Placement(("joint:left_shoulder",), (-0.012, 0.026, 0.004), ("left_collar",), 0.012),
+    "left_elbow": Placement(("joint:left_elbow",), (-0.015, 0.004, 0.0), ("left_shoulder", "left_elbow")),
+    "left_wrist": Placement(("joint:left_wrist",), (0.006, -0.001, -0.006), ("left_elbow", "left_wrist")),
+    # the first knuckle of index and little finger, the second of the thumb; fingers bend, the body's do not
+    "left_index": Placement(("left_index_knuckle",), sigma_m=LOOSE_M),
+    "left_pinky": Placement(("left_pinky_knuckle",), sigma_m=LOOSE_M),
+    "left_thumb": Placement(("left_thumb_knuckle",), sigma_m=LOOSE_M),
+    "left_hip": Placement(("joint:left_hip",), (-0.020, -0.002, -0.020), ("pelvis",), LOOSE_M),
+    "left_knee": Placement(("joint:left_knee",), (-0.005, -0.012, -0.009), ("left_hip", "left_knee")),
+    "left_ankle": Placement(("joint:left_ankle",), (0.007, 0.022, 0.001), ("left_knee",)),
+    "left_heel": Placement(("left_heel",), sigma_m=0.012),
+    # short of the big toe's end
+    "left_foot_index": Placement(("left_big_toe",), (0.0, 0.0, -0.028), ("left_foot",), 0.012),
+}
+
+_TABLES: Final = {name: _BLAZEPOSE if name == "blazepose33" else _COMMON for name in KEYPOINT_SETS}
+
+
+def placements(set_name: str, names: Sequence[str]) -> list[Placement]:
+    """Where the keypoints of a set lie on the body.
+
+    Args:
+        set_name: a key of ``KEYPOINT_SETS``.
+        names: keypoints of the set in any known spelling.
+
+    Raises:
+        RigError: a set or a keypoint that is not known; the message lists what is.
+    """
+    if set_name not in KEYPOINT_SETS:
+        raise RigError(f"no keypoint set {set_name!r}; known are {', '.join(KEYPOINT_SETS)}")
+    canonical = canonical_names(names)
+    unknown = [name for name in canonical if name not in KEYPOINT_SETS[set_name]]
+    if unknown:
+        has = ", ".join(KEYPOINT_SETS[set_name])
+        raise RigError(f"keypoint set {set_name} has no {', '.join(unknown)}; it has {has}")
+    table = _TABLES[set_name]
+    return [table[name] if name in table else table[mirrored_name(name)].mirrored() for name in canonical]
