@@ -233,7 +233,9 @@ def board_pdf(board: Board, page: str = "A4") -> bytes:
 
     sheet_mm, tiles = _layout(board, page)
     buffer = io.BytesIO()
-    canvas = Canvas(buffer, pagesize=tuple(_POINT_PER_MM * side for side in sheet_mm), invariant=1)
+    canvas = Canvas(
+        buffer, pagesize=tuple(_POINT_PER_MM * side for side in sheet_mm), pageCompression=0, invariant=1
+    )
     canvas.setTitle(f"Calibration board {_parameters(board)}")
     for number, tile in enumerate(tiles):
         where = f"sheet {number + 1} of {len(tiles)}: " if len(tiles) > 1 else ""
@@ -255,7 +257,7 @@ def _layout(board: Board, page: str) -> tuple[tuple[float, float], list[Rectangl
     upright = PAGES_MM[names[page.lower()]]
     width, height = (1000.0 * side for side in board.size_m)
     plans: list[tuple[int, tuple[float, float], list[Rectangle]]] = []
-    for sheet in (upright, upright[::-1]):
+    for sheet in (upright, (upright[1], upright[0])):
         room_x, room_y = sheet[0] - 2.0 * _MARGIN_MM, sheet[1] - 2.0 * _MARGIN_MM - _FOOT_MM
         across, down = math.ceil(width / room_x - 1e-9), math.ceil(height / room_y - 1e-9)
         step_x, step_y = width / across, height / down
@@ -271,7 +273,8 @@ def _layout(board: Board, page: str) -> tuple[tuple[float, float], list[Rectangl
 
 def _parameters(board: Board) -> str:
     """The lines of session.toml that describe the board, in one."""
-    text = f'type = "{board.type}", columns = {board.columns}, rows = {board.rows}, square_m = {board.square_m:g}'
+    size = f"columns = {board.columns}, rows = {board.rows}, square_m = {board.square_m:g}"
+    text = f'type = "{board.type}", {size}'
     if board.type != "chessboard":
         text += f', marker_m = {board.marker_m:g}, dictionary = "{board.dictionary}"'
     return text + ", inverted = true" * board.inverted + ", legacy = true" * board.legacy
@@ -318,7 +321,7 @@ def _print_foot(canvas: Any, text: str, sheet_width_mm: float) -> None:
     canvas.setFillGray(0.0)
     canvas.setFont("Helvetica", 2.5)
     advice = (
-        "This line is 100 mm: print at 100 % (no fit to page), measure it, and measure a square for square_m."
+        "This line is 100 mm: print at 100 % (no fit to page) and measure it, then a square for square_m."
     )
     canvas.drawString(_MARGIN_MM, base - 4.0, advice)
     size = min(2.5, 2.5 * (sheet_width_mm - 2.0 * _MARGIN_MM) / canvas.stringWidth(text, "Helvetica", 2.5))
