@@ -5,7 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-_MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"sidx", b"pnot", b"uuid"}
+_MP4_BOXES = {
+    b"ftyp",
+    b"moov",
+    b"mdat",
+    b"free",
+    b"skip",
+    b"wide",
+    b"styp",
+    b"moof",
+    b"sidx",
+    b"pnot",
+    b"uuid",
+}
 _MATROSKA_SEGMENT = bytes.fromhex("18538067")
 _MATROSKA_HEADER = bytes.fromhex("1a45dfa3")
 

@@ -142,16 +142,32 @@ def check_take(take: Take) -> None:
             f"a take with one camera ({names[0]})", where=take.folder, todo="depth needs clips of two cameras or more"
         )
     if take.session.cameras_file.is_file() or take.cameras_file.is_file():
-        cameras_of(take)
+        _check_sizes(take, cameras_of(take))
     elif not take.session.clips("extrinsics"):
         take.session.load_cameras()  # says what is missing
+
+
+def _check_sizes(take: Take, cameras: Cameras) -> None:
+    """Open every clip: it must be readable, and of the size that its camera was calibrated at."""
+    from mocap.video import open_clip
+
+    clips = take.clips()
+    for name, size in zip(cameras.names, cameras.size_px.tolist(), strict=True):
+        seen = open_clip(clips[name]).size_px if name in clips else take.load_keypoints(name).size_px
+        calibrated = tuple(int(value) for value in size)
+        if seen != calibrated:
+            raise InputError(
+                "footage of {} x {}, but the camera was calibrated at {} x {}".format(*seen, *calibrated),
+                where=clips.get(name, take.keypoints_file(name)),
+                todo="calibrate with clips of the same recording mode",
+            )
 
 
 def cameras_of(take: Take) -> Cameras:
     """The calibrated cameras of a take, under the names and in the order of its footage.
 
     Raises:
-        InputError: a camera of the footage is not calibrated, or at another image size.
+        InputError: a camera of the footage is not calibrated, or has no position.
     """
     from calibration import CalibrationError, match_names
 

@@ -112,7 +112,7 @@ def frames(clip: Clip, *, start_s: float = 0.0) -> Iterator[Frame]:
         stream = _video_stream(container, clip.path)
         # One thread: cameras are read side by side, and every further thread holds frames of its own.
         stream.codec_context.thread_count = 1
-        start = _seek(container, stream, clip, start_s) if start_s > 0 else _Start(None, 0, None)
+        start = _seek(container, clip, start_s) if start_s > 0 else _BEGINNING
         last: Frame | None = None
         try:
             for frame in _presented(container, stream, start):
@@ -225,6 +225,9 @@ class _Start:
     """Frames before this time stamp belong to an earlier key frame and are incomplete; None: all count."""
 
 
+_BEGINNING = _Start(None, 0, None)
+
+
 @dataclass(frozen=True)
 class _Decoded:
     """A decoded frame before its conversion to RGB, with its place in the clip."""
@@ -269,7 +272,9 @@ def _first_frame(container: Any, path: Path) -> Any:
             return frame
     except av.FFmpegError as error:
         raise InputError(
-            f"not one frame can be decoded ({error.strerror})", where=path, todo="copy it again from the camera"
+            f"not one frame can be decoded ({error.strerror})",
+            where=path,
+            todo="copy it again from the camera",
         ) from error
     raise InputError("there is not one frame in this video", where=path, todo="copy it again from the camera")
 
@@ -318,22 +323,142 @@ def _presented(container: Any, stream: Any, start: _Start) -> Iterator[_Decoded]
         index += 1
 
 
-def _seek(container: Any, stream: Any, clip: Clip, start_s: float) -> _Start:
-    """Go to the key frame at or before ``start_s``; to the clip's beginning where its packets have no times."""
-    shown, keys, first = set[int](), list[int](), None
-    for packet in _packets(container, stream):
-        if packet.pts is None:
-            container.seek(0)
-            return _Start(None, 0, None)
-        if not packet.is_discard:
-            shown.add(packet.pts)
-        if packet.is_keyframe:
-            keys.append(packet.pts)
-    first = min(shown)
-    wanted = [pts for pts in keys if pts >= first and float((pts - first) * stream.time_base) <= start_s]
-    key = max(wanted, default=None)
-    if key is None or key == first:
-        _rewind(container, stream, min(keys, default=first))
-        return _Start(None, 0, None)
-    container.seek(key, stream=stream, backward=True)
-    return _Start(first, sum(pts < key for pts in shown), key)
+def _seek(container: Any, clip: Clip, start_s: float) -> _Start:
+    """Go to the key frame at or before ``start_s``; stay at the beginning where the packets carry no times."""
+    stream = container.streams.video[0]
+    shown: list[int] = []
+    keys: list[int] = []
+    with _container(clip.path) as other:  # reads packets only: much faster than decoding
+        for packet in other.demux(video=0):
+            if packet.size == 0:  # the end
+                continue
+            if packet.pts is None:
+                return _BEGINNING
+            if not packet.is_discard:
+                shown.append(packet.pts)
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+    first = min(shown, default=0)
+    before = [pts for pts in keys if pts > first and float((pts - first) * stream.time_base) <= start_s]
+    for key in sorted(before, reverse=True):
+        container.seek(key, stream=stream, backward=True)
+        landed = next(packet.pts for packet in container.demux(stream))
+        container.seek(key, stream=stream, backward=True)
+        if landed is not None and landed <= key:
+            return _Start(first, len({pts for pts in shown if pts < key}), key)
+    if before:
+        container.seek(min(keys), stream=stream, backward=True)
+    return _BEGINNING
+
+
+# --- Clips that end too early ---
+
+
+def _cut_off(path: Path, promised: int) -> InputError:
+    """The error for a file that is shorter than its container says, with what can be read of it."""
+    import av
+
+    size, count, total, end_s = path.stat().st_size, 0, 0, 0.0
+    with _container(path) as container:
+        stream = container.streams.video[0]
+        total = int(stream.frames)
+        try:
+            for packet in container.demux(stream):
+                if packet.size == 0 or (packet.pos is not None and packet.pos + packet.size > size):
+                    break
+                count += 1
+                if packet.pts is not None:
+                    end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except av.FFmpegError:
+            log.debug("%s: the packets end with an error, as expected", path)
+    of_total = f" of {total}" if total else ""
+    return InputError(
+        f"the file is cut off at {size / 1e6:.1f} of {promised / 1e6:.1f} MB: "
+        f"{count}{of_total} frames ({end_s:.2f} s) can be read",
+        where=path,
+        todo=f"copy it again from the camera, or keep what can be read: "
+        f"ffmpeg -i {path.name} -c copy {path.stem}_part{path.suffix}",
+    )
+
+
+def _broken(clip: Clip, last: Frame | None, error: Exception) -> InputError:
+    """The error for a clip that stops decoding half-way."""
+    read = f"only {last.index + 1} of {clip.num_frames} frames ({last.time_s:.2f} s)" if last else "no frame"
+    return InputError(
+        f"the video is damaged: {read} could be read ({getattr(error, 'strerror', error)})",
+        where=clip.path,
+        todo="copy it again from the camera, or cut the damaged part off",
+    )
+
+
+# --- Writing ---
+
+
+class ClipWriter:
+    """Writes an H.264 mp4; the same frames give the same bytes. The file appears when it is complete.
+
+    Args:
+        path: file to write.
+        size_px: width and height, both even.
+        rate_hz: frame rate.
+        crf: x264's quality, 0 (lossless) to 51; 23 is a camera's ordinary quality.
+    """
+
+    def __init__(self, path: Path, size_px: tuple[int, int], rate_hz: float, crf: float = 23) -> None:
+        if size_px[0] % 2 or size_px[1] % 2:
+            raise ValueError(f"H.264 needs an even width and height, not {size_px}")
+        self.path = Path(path)
+        self.size_px = size_px
+        self._partial = self.path.with_name(f".{self.path.name}.part")
+        self._rate = Fraction(rate_hz).limit_denominator(1001)
+        # Ten ticks a frame leave room for frames that come early or late.
+        self._tick = 1 / (self._rate * 10)
+        self._count = 0
+        self._crf = crf
+        self._container: Any = None
+        self._stream: Any = None
+
+    def __enter__(self) -> ClipWriter:
+        """Begin the file."""
+        import av
+
+        self._container = av.open(str(self._partial), "w", format="mp4")
+        self._stream = self._container.add_stream("libx264", rate=self._rate)
+        self._stream.width, self._stream.height = self.size_px
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.options = {"crf": str(self._crf)}
+        self._stream.codec_context.thread_count = 1  # x264's choices depend on the number of threads
+        self._stream.codec_context.time_base = self._tick
+        return self
+
+    def write(self, rgb: RgbImage, time_s: float | None = None) -> None:
+        """Append one (H, W, 3) image.
+
+        Args:
+            rgb: the image.
+            time_s: its presentation time; by default the frames are evenly spaced.
+        """
+        import av
+
+        if rgb.shape != (self.size_px[1], self.size_px[0], 3):
+            raise ValueError(f"the image must be {(self.size_px[1], self.size_px[0], 3)}, not {rgb.shape}")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+        frame.pts = self._count * 10 if time_s is None else round(time_s / self._tick)
+        frame.time_base = self._tick
+        self._count += 1
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the file, or drop it where the frames could not all be made."""
+        try:
+            if kind is None:
+                for packet in self._stream.encode(None):
+                    self._container.mux(packet)
+            self._container.close()
+            if kind is None:
+                self._partial.replace(self.path)
+        finally:
+            self._partial.unlink(missing_ok=True)
