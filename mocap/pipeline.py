@@ -15,6 +15,7 @@ earlier ones need not exist.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -187,7 +188,7 @@ def cameras_of(take: Take) -> Cameras:
             raise InputError(
                 f"camera {match[name]} has a lens but no position", where=source, todo="run mocap calibrate"
             )
-    return cameras[[match[name] for name in names]].renamed(names)
+    return dataclasses.replace(cameras[[match[name] for name in names]], names=tuple(names))
 
 
 def _calibrate(session: Session, settings: Settings, progress: Progress) -> Outcome:
