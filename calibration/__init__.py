@@ -2,5 +2,6 @@
 
 from .cameras import CAMERA_MODELS, Cameras, ProjectionJacobian, Ray
 from .errors import CalibrationError
+from .names import match_names
 
-__all__ = ["CAMERA_MODELS", "CalibrationError", "Cameras", "ProjectionJacobian", "Ray"]
+__all__ = ["CAMERA_MODELS", "CalibrationError", "Cameras", "ProjectionJacobian", "Ray", "match_names"]

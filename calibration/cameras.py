@@ -56,7 +56,7 @@ class ProjectionJacobian:
     d_point: Tensor
     """(..., C, N, 2, 3) by the world point, pixels per metre."""
     d_pose: Tensor
-    """(..., C, N, 2, 6) by the pose: ``cam_from_world <- exp([rho, phi]) cam_from_world``, metres, radians."""
+    """(..., C, N, 2, 6) by the pose, ``cam_from_world <- exp([rho, phi]) cam_from_world``; metres, radians."""
     d_intrinsics: Tensor
     """(..., C, N, 2, 4 + D) by fx, fy, cx, cy and the distortion coefficients."""
 
@@ -74,7 +74,7 @@ class Cameras:
     center_px: Tensor
     """(C, 2) principal point in pixels, integer pixel = pixel centre."""
     distortion: Tensor
-    """(C, D) coefficients in OpenCV order, D in 0, 4, 5, 8, 12, 14, zero padded; a fisheye uses the first four."""
+    """(C, D) coefficients in OpenCV order, zero padded, D in 0, 4, 5, 8, 12, 14; a fisheye uses the first four."""
     cam_from_world: Tensor
     """(C, 4, 4) poses; ``xyz_cam = cam_from_world @ xyz_world``, metres. NaN where the pose is unknown."""
     model: tuple[str, ...] | str = "pinhole"
@@ -153,6 +153,10 @@ class Cameras:
     def with_poses(self, cam_from_world: Tensor) -> "Cameras":
         """The same cameras standing elsewhere: (C, 4, 4), metres."""
         return replace(self, cam_from_world=cam_from_world)
+
+    def renamed(self, names: Sequence[str]) -> "Cameras":
+        """The same cameras under other names, one for each, in batch order."""
+        return replace(self, names=tuple(names))
 
     def project(self, xyz_world: Tensor) -> tuple[Tensor, Tensor]:
         """Project world points into every camera.
@@ -281,7 +285,7 @@ class Cameras:
         return [self._merge([p[i] for p in parts], extra) for i, extra in enumerate(depth)]
 
     def _merge(self, parts: Sequence[Tensor], extra: int = 0) -> Tensor:
-        """Put the groups' results back into batch order; the camera axis is third from last plus ``extra``."""
+        """The groups' results in batch order; the camera axis is third from last, plus ``extra`` axes."""
         if len(parts) == 1:
             return parts[0]
         order = torch.tensor([i for _, rows in self._groups for i in rows]).argsort()

@@ -205,7 +205,7 @@ def _radial_limit2(k: list[float]) -> float:
 
 
 def _scanned_limit2(k: Tensor, radial2: Tensor) -> Tensor:
-    """First squared radius where the determinant of the whole distortion is not positive, in any direction."""
+    """First squared radius where the determinant of the whole distortion is not positive, any direction."""
     reach = radial2.sqrt().clamp(max=_SCAN_RADIUS)
     angle = torch.arange(_SCAN_ANGLES, dtype=k.dtype, device=k.device) * (2 * math.pi / _SCAN_ANGLES)
     way = torch.stack((angle.cos(), angle.sin()), -1)
