@@ -64,7 +64,7 @@ class Body:
     keypoint_regressor: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.float64))
     """(K, V) keypoints as mixes of vertices, rows sum to 1."""
     posedirs: Tensor | None = None
-    """(V, 3, 9 (J - 1)) corrections that depend on the pose, where a file has them; only ``skin`` uses them."""
+    """(V, 3, 9 (J - 1)) corrections that depend on the pose, where a file has them; for ``skin`` only."""
     metadata: str = ""
     """What the file says about its origin and licence."""
 

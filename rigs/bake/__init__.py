@@ -1,0 +1,1 @@
+"""How the shipped body is made from Anny: needs the extra ``bake``, runs once for each release of it."""
