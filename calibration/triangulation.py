@@ -123,7 +123,7 @@ def triangulate(
         sigma_px: (N, C), (C,) or one number: standard deviation of a pixel coordinate of an ordinary view,
             pixels. Only its ratios move the point; its size scales the covariance.
         min_views: fewest views that must agree, at least 2.
-        max_error_px: (N, C), (C,) or one number: a view that reprojects worse is wrong and is not used, pixels.
+        max_error_px: (N, C), (C,) or one number: a view that reprojects worse is not used, pixels.
         min_angle_deg: smallest angle between two viewing rays that may determine depth, degrees.
 
     Returns:

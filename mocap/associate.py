@@ -45,7 +45,7 @@ class Person:
     rows: Mapping[str, NDArray[np.integer]]
     """By camera: (F,) the person's row in each frame of that camera, -1 where absent."""
     prominence: float
-    """How much of the pictures the person fills, summed over views and time; the largest is the main actor."""
+    """How much of the pictures the person fills, summed over views and time."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ def _join_absences(groups: list[list[_Sight]], min_views: int) -> list[list[_Sig
             together = ((filled > 0) & (before > 0)).sum()
             alike = filled[filled > 0].mean() >= _ALIKE * before[before > 0].mean() if filled.any() else False
             if alike and together <= _SAME_TIME_SHARE * (filled > 0).sum():
-                person += group
+                person.extend(group)
                 break
         else:
             joined.append(list(group))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from calibration.triangulation import triangulate
-from mocap.keypoints import FloatArray
+from mocap.keypoints import FloatArray, Keypoints3D
 
 LIMB_BONES = (
     ("left_shoulder", "left_elbow"),
@@ -63,15 +63,13 @@ def bone_lengths(
     return np.linalg.norm(xyz[..., first, :] - xyz[..., second, :], axis=-1)
 
 
-def bone_length_std(
-    xyz: FloatArray, names: Sequence[str], bones: Sequence[tuple[str, str]] = LIMB_BONES
-) -> FloatArray:
-    """Standard deviation over time of each bone's length: (N,) metres from (T, K, 3).
+def bone_length_std_m(points: Keypoints3D, bones: Sequence[tuple[str, str]] = LIMB_BONES) -> float:
+    """Standard deviation over time of a bone's length, mean over bones and people, metres.
 
     Rigid bones seen without error have zero; it needs no truth, but it cannot see a constant offset.
     """
-    lengths = bone_lengths(xyz, names, bones)
-    return _reduce(np.nanstd, lengths)
+    spread = _reduce(np.nanstd, bone_lengths(points.xyz_world, points.keypoint_names, bones))  # (P, N)
+    return float(_reduce(np.nanmean, spread.ravel()))
 
 
 def mpjpe(estimate: FloatArray, truth: FloatArray) -> float:

@@ -7,7 +7,7 @@ and right where a view plainly confused them, and rejection of points that jump.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,45 +15,24 @@ import torch
 from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
-from calibration.triangulation import triangulate
+from calibration.triangulation import Triangulated, triangulate
 from mocap.associate import Association, associate, claim
 from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
+from mocap.observations import Observations, gather, reprojections_px
 from mocap.progress import Progress, silent
 from mocap.settings import ReconstructSettings
+from mocap.sides import unswap
 from mocap.sync import Clock
 from mocap.timeline import common_rate, frame_rate, resample, shared_grid
-from mocap.track import person_size
 
-_SCORES = (0.2, 0.4, 0.5, 0.7, 0.9, 1.0)
-_BLAZEPOSE_SIGMA = (0.070, 0.042, 0.031, 0.019, 0.0078, 0.0060)
-"""Deviation of a BlazePose coordinate by heatmap score, in body sizes; measured on rendered people."""
-_OTHER_SIGMA = 0.008
-"""The same of other detectors at score 1; it grows as 1 / score."""
-_SIZE_WINDOW_S = 1.0
-"""A crouching person is as large as they were standing within this time before or after."""
+DEFAULTS = ReconstructSettings()
+"""The settings of a take that says nothing else."""
+
 _JUMP_M = 0.25
 """A point on two views that lies further from its neighbours in time is an accident of geometry."""
-_SWAP_GAIN = 2.0
-"""Mean log likelihood per keypoint that the exchange of left and right must gain."""
 _SLICE = 500
 """Instants triangulated between two reports of progress."""
-
-
-@dataclass(frozen=True)
-class Observations:
-    """What all views show of some people at the instants of the take's timeline."""
-
-    time_s: FloatArray
-    """(T,) seconds on the take's clock."""
-    rate_hz: float
-    """Instants per second."""
-    keypoint_names: tuple[str, ...]
-    """K names."""
-    xy_px: FloatArray
-    """(T, C, P, K, 2) distorted pixels, NaN where unseen; cameras in the order of the calibration."""
-    sigma_px: FloatArray
-    """(T, C, P, K) expected deviation of a coordinate, pixels."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +78,7 @@ def reconstruct(
     cameras: Cameras,
     clock: Clock,
     *,
-    settings: ReconstructSettings = ReconstructSettings(),
+    settings: ReconstructSettings = DEFAULTS,
     progress: Progress = silent,
 ) -> tuple[Keypoints3D, ReconstructSummary]:
     """Triangulate the main actor's keypoints at every instant of the take.
@@ -126,7 +105,7 @@ def observe(
     cameras: Cameras,
     clock: Clock,
     *,
-    settings: ReconstructSettings = ReconstructSettings(),
+    settings: ReconstructSettings = DEFAULTS,
 ) -> tuple[Observations, Association]:
     """Find the main actor in every view and bring the views to common instants.
 
@@ -139,7 +118,7 @@ def observe(
     time_s = shared_grid(list(taken_s.values()), rate_hz, settings.min_views)
     association = associate(keypoints, cameras, clock, time_s=time_s, min_views=settings.min_views)
     rows = dict(association.people[0].rows)
-    observations = _gather(keypoints, taken_s, rows, time_s, rate_hz)
+    observations = gather(keypoints, taken_s, rows, time_s, rate_hz)
     points = _triangulate(observations, cameras, settings)
     for index, (name, view) in enumerate(keypoints.items()):
         xyz = resample(time_s, points.xyz_world[:, 0], taken_s[name], period_s=1 / rate_hz)
@@ -147,7 +126,7 @@ def observe(
         rows[name] = claim(view, projected, rows[name])
     main = replace(association.people[0], rows=rows)
     association = replace(association, people=(main, *association.people[1:]))
-    return _gather(keypoints, taken_s, rows, time_s, rate_hz), association
+    return gather(keypoints, taken_s, rows, time_s, rate_hz), association
 
 
 def solve(
@@ -155,7 +134,7 @@ def solve(
     association: Association,
     cameras: Cameras,
     *,
-    settings: ReconstructSettings = ReconstructSettings(),
+    settings: ReconstructSettings = DEFAULTS,
     progress: Progress = silent,
 ) -> tuple[Keypoints3D, ReconstructSummary]:
     """Points from observations; the cameras in the order of the observations' camera axis."""
@@ -164,7 +143,17 @@ def solve(
     if swapped.any():
         points = _triangulate(observations, cameras, settings, progress)
     points, jumps = _without_jumps(points)
-    return points, _summary(observations, association, cameras, points, swapped, jumps, settings)
+    summary = ReconstructSummary(
+        frames=len(points.time_s),
+        rate_hz=observations.rate_hz,
+        coverage=float((points.num_views > 0).mean()),
+        mean_views=float(points.num_views.sum() / max((points.num_views > 0).sum(), 1)),
+        cameras=_camera_fits(observations, cameras, points, swapped, settings),
+        jumps=jumps,
+        people=len(association.people),
+        notes=association.notes,
+    )
+    return points, summary
 
 
 def _matched(
@@ -203,50 +192,6 @@ def _matched(
     return matched, cameras
 
 
-def _gather(
-    keypoints: Mapping[str, CameraKeypoints],
-    taken_s: Mapping[str, FloatArray],
-    rows: Mapping[str, NDArray[np.integer]],
-    time_s: FloatArray,
-    rate_hz: float,
-) -> Observations:
-    """One person's keypoints of all views at the timeline's instants."""
-    all_xy: list[FloatArray] = []
-    all_sigma: list[FloatArray] = []
-    names = next(iter(keypoints.values())).keypoint_names
-    for name, view in keypoints.items():
-        there = np.flatnonzero(rows[name] >= 0)
-        row = rows[name][there]
-        period_s = 1 / frame_rate(view.time_s)
-        xy = resample(taken_s[name][there], view.xy_px[there, row], time_s, period_s=period_s)
-        score = resample(taken_s[name][there], view.score[there, row], time_s, period_s=period_s)
-        size = _lasting_size(xy, rate_hz)
-        all_xy.append(xy)
-        all_sigma.append(deviation(score, names) * size[:, None])
-    return Observations(
-        time_s, rate_hz, names, np.stack(all_xy, 1)[:, :, None], np.stack(all_sigma, 1)[:, :, None]
-    )
-
-
-def _lasting_size(xy_px: FloatArray, rate_hz: float) -> FloatArray:
-    """(T,) a person's size in one picture from (T, K, 2): the largest within a second around, pixels."""
-    reach = max(1, round(_SIZE_WINDOW_S * rate_hz))
-    size = np.pad(np.nan_to_num(person_size(xy_px)), reach)
-    return np.lib.stride_tricks.sliding_window_view(size, 2 * reach + 1).max(-1)
-
-
-def deviation(score: FloatArray, keypoint_names: Sequence[str]) -> FloatArray:
-    """Expected deviation of a detected coordinate by its score (...), in body sizes in the picture.
-
-    BlazePose's score is its heatmap's maximum, whose meaning was measured; for other detectors the
-    deviation is taken to grow as 1 / score. A missing score counts as 0.2.
-    """
-    score = np.clip(np.nan_to_num(score, nan=_SCORES[0]), _SCORES[0], 1.0)
-    if {"left_eye_inner", "mouth_left", "left_foot_index"} <= set(keypoint_names):
-        return np.exp(np.interp(score, _SCORES, np.log(_BLAZEPOSE_SIGMA)))
-    return _OTHER_SIGMA / score
-
-
 def _triangulate(
     observations: Observations,
     cameras: Cameras,
@@ -255,8 +200,8 @@ def _triangulate(
 ) -> Keypoints3D:
     """Every keypoint of every person at every instant for itself."""
     times, views, people, count = observations.sigma_px.shape
-    limit = settings.max_error_px * cameras.size_px[:, 1].nan_to_num(1080.0) / 1080.0
-    parts = []
+    limit = _limit_px(cameras, settings)
+    parts: list[Triangulated] = []
     for start in range(0, times, _SLICE):
         part = slice(start, start + _SLICE)
         xy = torch.as_tensor(np.moveaxis(observations.xy_px[part], 1, 3).reshape(-1, views, 2))
@@ -284,60 +229,9 @@ def _triangulate(
     )
 
 
-def _mirror(names: Sequence[str]) -> list[int]:
-    """For each keypoint the index of the same on the other side of the body."""
-    sides = {"left": "right", "right": "left"}
-    others = ["_".join(sides.get(word, word) for word in name.split("_")) for name in names]
-    return [list(names).index(other) if other in names else index for index, other in enumerate(others)]
-
-
-def _body_parts(names: Sequence[str]) -> list[NDArray[np.bool_]]:
-    """(K,) masks of the paired keypoints of legs, arms and head, which detectors confuse one at a time."""
-    paired = np.array([index != other for index, other in enumerate(_mirror(names))])
-    legs = np.array(
-        [any(w in name for w in ("hip", "knee", "ankle", "heel", "toe", "foot")) for name in names]
-    )
-    head = np.array([any(w in name for w in ("eye", "ear", "mouth", "nose", "head")) for name in names])
-    return [paired & legs, paired & head, paired & ~legs & ~head]
-
-
-def reprojection_px(cameras: Cameras, xyz_world: FloatArray, xy_px: FloatArray) -> FloatArray:
-    """(T, C, P, K) distance between observations (T, C, P, K, 2) and projected points (T, P, K, 3), pixels."""
-    times, people, count = xyz_world.shape[:3]
-    projected = cameras.project(torch.as_tensor(xyz_world.reshape(times, -1, 3)))[0].numpy()
-    return np.linalg.norm(projected.reshape(times, -1, people, count, 2) - xy_px, axis=-1)
-
-
-def unswap(
-    observations: Observations, points: Keypoints3D, cameras: Cameras
-) -> tuple[Observations, NDArray[np.bool_]]:
-    """Exchange left and right in those views and instants where that fits the points much better.
-
-    Legs, head and the rest are judged each for itself.
-
-    Returns:
-        The observations, and (T, C) whether anything was exchanged.
-    """
-    mirror = _mirror(observations.keypoint_names)
-    other_xy, other_sigma = observations.xy_px[..., mirror, :], observations.sigma_px[..., mirror]
-    plain = _log_cost(reprojection_px(cameras, points.xyz_world, observations.xy_px) / observations.sigma_px)
-    crossed = _log_cost(reprojection_px(cameras, points.xyz_world, other_xy) / other_sigma)
-    exchange = np.zeros(plain.shape, dtype=bool)
-    for part in _body_parts(observations.keypoint_names):
-        both = np.isfinite(plain) & np.isfinite(crossed) & part
-        gain = np.where(both, plain - crossed, 0.0).sum(-1) / np.maximum(both.sum(-1), 1)
-        exchange |= (gain > _SWAP_GAIN)[..., None] & part
-    exchanged = replace(
-        observations,
-        xy_px=np.where(exchange[..., None], other_xy, observations.xy_px),
-        sigma_px=np.where(exchange, other_sigma, observations.sigma_px),
-    )
-    return exchanged, exchange.any((2, 3))
-
-
-def _log_cost(error: FloatArray) -> FloatArray:
-    """Negative log likelihood of errors in deviations, with tails as heavy as a detector's."""
-    return 2.5 * np.log1p(error**2 / 3)
+def _limit_px(cameras: Cameras, settings: ReconstructSettings) -> torch.Tensor:
+    """(C,) pixels by which a view may disagree."""
+    return settings.max_error_px * cameras.size_px[:, 1].nan_to_num(1080.0) / 1080.0
 
 
 def _without_jumps(points: Keypoints3D) -> tuple[Keypoints3D, int]:
@@ -360,38 +254,21 @@ def _without_jumps(points: Keypoints3D) -> tuple[Keypoints3D, int]:
     )
 
 
-def _summary(
+def _camera_fits(
     observations: Observations,
-    association: Association,
     cameras: Cameras,
     points: Keypoints3D,
     swapped: NDArray[np.bool_],
-    jumps: int,
     settings: ReconstructSettings,
-) -> ReconstructSummary:
-    """Counts and quantiles."""
-    error = reprojection_px(cameras, points.xyz_world, observations.xy_px)
+) -> dict[str, CameraFit]:
+    """How well each view agrees with the points."""
+    error = reprojections_px(cameras, points, observations.xy_px)
+    limit_px = _limit_px(cameras, settings).numpy()
     fits: dict[str, CameraFit] = {}
     for index, name in enumerate(cameras.names):
-        limit = settings.max_error_px * float(cameras.size_px[index, 1].nan_to_num(1080.0)) / 1080.0
-        seen = np.isfinite(observations.xy_px[:, index]).all(-1)
-        used = error[:, index][error[:, index] <= limit]
+        seen = int(np.isfinite(observations.xy_px[:, index]).all(-1).sum())
+        used = error[:, index][error[:, index] <= limit_px[index]]
         median, p95 = np.quantile(used, (0.5, 0.95)) if len(used) else (np.nan, np.nan)
-        fits[name] = CameraFit(
-            float(median),
-            float(p95),
-            int(seen.sum()),
-            int(seen.sum()) - len(used),
-            int(swapped[:, index].sum()),
-        )
-    solved = points.num_views > 0
-    return ReconstructSummary(
-        frames=len(points.time_s),
-        rate_hz=observations.rate_hz,
-        coverage=float(solved.mean()),
-        mean_views=float(points.num_views[solved].mean()) if solved.any() else 0.0,
-        cameras=fits,
-        jumps=jumps,
-        people=len(association.people),
-        notes=association.notes,
-    )
+        exchanged = int(swapped[:, index].sum())
+        fits[name] = CameraFit(float(median), float(p95), seen, seen - len(used), exchanged)
+    return fits

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from mocap.keypoints import CameraKeypoints, FloatArray
 
 _STILL_GATE, _GATE_PER_S = 0.15, 2.0
-"""A person's keypoints move at most so many body sizes from one frame to the next, and more per second between."""
+"""Body sizes that a person moves at most from one frame to the next, and more for each second between."""
 _LONGEST_LOSS_S = 0.3
 """A person who was lost for longer is a new one to this camera; the other views join the parts."""
 _CROWDED = 0.2
@@ -51,7 +51,7 @@ def person_size(xy_px: FloatArray) -> FloatArray:
 
 
 def median_distance(a_px: FloatArray, b_px: FloatArray) -> FloatArray:
-    """Median distance of the keypoints that both (..., K, 2) have: (...) pixels, inf where fewer than three."""
+    """Median distance of the keypoints that both (..., K, 2) have: (...) pixels, inf below three of them."""
     distance = np.sort(np.linalg.norm(a_px - b_px, axis=-1), axis=-1)  # NaN sorts to the end
     shared = np.isfinite(distance).sum(-1)
     middle = np.maximum(shared - 1, 0)[..., None]

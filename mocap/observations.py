@@ -1,0 +1,91 @@
+"""People as all views show them at the instants of the take's timeline, and how well each view knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.cameras import Cameras
+from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
+from mocap.metrics import reprojection_error_px
+from mocap.timeline import frame_rate, resample
+from mocap.track import person_size
+
+_SCORES = (0.2, 0.4, 0.5, 0.7, 0.9, 1.0)
+_BLAZEPOSE_SIGMA = (0.070, 0.042, 0.031, 0.019, 0.0078, 0.0060)
+"""Deviation of a BlazePose coordinate by heatmap score, in body sizes; measured on rendered people."""
+_OTHER_SIGMA = 0.008
+"""The same of other detectors at score 1; it grows as 1 / score."""
+_SIZE_WINDOW_S = 1.0
+"""A crouching person is as large as they were standing within this time before or after."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What all views show of some people at the instants of the take's timeline."""
+
+    time_s: FloatArray
+    """(T,) seconds on the take's clock."""
+    rate_hz: float
+    """Instants per second."""
+    keypoint_names: tuple[str, ...]
+    """K names."""
+    xy_px: FloatArray
+    """(T, C, P, K, 2) distorted pixels, NaN where unseen; cameras in the order of the calibration."""
+    sigma_px: FloatArray
+    """(T, C, P, K) expected deviation of a coordinate, pixels."""
+
+
+def gather(
+    keypoints: Mapping[str, CameraKeypoints],
+    taken_s: Mapping[str, FloatArray],
+    rows: Mapping[str, NDArray[np.integer]],
+    time_s: FloatArray,
+    rate_hz: float,
+) -> Observations:
+    """One person's keypoints of all views at the timeline's instants."""
+    all_xy: list[FloatArray] = []
+    all_sigma: list[FloatArray] = []
+    names = next(iter(keypoints.values())).keypoint_names
+    for name, view in keypoints.items():
+        there = np.flatnonzero(rows[name] >= 0)
+        row = rows[name][there]
+        period_s = 1 / frame_rate(view.time_s)
+        xy = resample(taken_s[name][there], view.xy_px[there, row], time_s, period_s=period_s)
+        score = resample(taken_s[name][there], view.score[there, row], time_s, period_s=period_s)
+        size = _lasting_size(xy, rate_hz)
+        all_xy.append(xy)
+        all_sigma.append(deviation(score, names) * size[:, None])
+    return Observations(
+        time_s, rate_hz, names, np.stack(all_xy, 1)[:, :, None], np.stack(all_sigma, 1)[:, :, None]
+    )
+
+
+def _lasting_size(xy_px: FloatArray, rate_hz: float) -> FloatArray:
+    """(T,) a person's size in one picture from (T, K, 2): the largest within a second around, pixels."""
+    reach = max(1, round(_SIZE_WINDOW_S * rate_hz))
+    size = np.pad(np.nan_to_num(person_size(xy_px)), reach)
+    return np.lib.stride_tricks.sliding_window_view(size, 2 * reach + 1).max(-1)
+
+
+def deviation(score: FloatArray, keypoint_names: Sequence[str]) -> FloatArray:
+    """Expected deviation of a detected coordinate by its score (...), in body sizes in the picture.
+
+    BlazePose's score is its heatmap's maximum, whose meaning was measured; for other detectors the
+    deviation is taken to grow as 1 / score. A missing score counts as 0.2.
+    """
+    score = np.clip(np.nan_to_num(score, nan=_SCORES[0]), _SCORES[0], 1.0)
+    if {"left_eye_inner", "mouth_left", "left_foot_index"} <= set(keypoint_names):
+        return np.exp(np.interp(score, _SCORES, np.log(_BLAZEPOSE_SIGMA)))
+    return _OTHER_SIGMA / score
+
+
+def reprojections_px(cameras: Cameras, points: Keypoints3D, xy_px: FloatArray) -> FloatArray:
+    """(T, C, P, K) distance between observations (T, C, P, K, 2) and the projected points, pixels."""
+    people = range(xy_px.shape[2])
+    return np.stack(
+        [reprojection_error_px(cameras, points.xyz_world[:, p], xy_px[:, :, p]) for p in people], 2
+    )

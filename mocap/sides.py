@@ -1,0 +1,65 @@
+"""Left and right of the body, where a detector confused them in one view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.cameras import Cameras
+from mocap.keypoints import FloatArray, Keypoints3D
+from mocap.observations import Observations, reprojections_px
+
+_SWAP_GAIN = 2.0
+"""Mean log likelihood per keypoint that the exchange of left and right must gain."""
+
+
+def unswap(
+    observations: Observations, points: Keypoints3D, cameras: Cameras
+) -> tuple[Observations, NDArray[np.bool_]]:
+    """Exchange left and right in those views and instants where that fits the points much better.
+
+    Legs, head and the rest are judged each for itself.
+
+    Returns:
+        The observations, and (T, C) whether anything was exchanged.
+    """
+    mirror = _mirror(observations.keypoint_names)
+    other_xy, other_sigma = observations.xy_px[..., mirror, :], observations.sigma_px[..., mirror]
+    plain = _log_cost(reprojections_px(cameras, points, observations.xy_px) / observations.sigma_px)
+    crossed = _log_cost(reprojections_px(cameras, points, other_xy) / other_sigma)
+    exchange = np.zeros(plain.shape, dtype=bool)
+    for part in _body_parts(observations.keypoint_names):
+        both = np.isfinite(plain) & np.isfinite(crossed) & part
+        gain = np.where(both, plain - crossed, 0.0).sum(-1) / np.maximum(both.sum(-1), 1)
+        exchange |= (gain > _SWAP_GAIN)[..., None] & part
+    exchanged = replace(
+        observations,
+        xy_px=np.where(exchange[..., None], other_xy, observations.xy_px),
+        sigma_px=np.where(exchange, other_sigma, observations.sigma_px),
+    )
+    return exchanged, exchange.any((2, 3))
+
+
+def _log_cost(error: FloatArray) -> FloatArray:
+    """Negative log likelihood of errors in deviations, with tails as heavy as a detector's."""
+    return 2.5 * np.log1p(error**2 / 3)
+
+
+def _mirror(names: Sequence[str]) -> list[int]:
+    """For each keypoint the index of the same on the other side of the body."""
+    sides = {"left": "right", "right": "left"}
+    others = ["_".join(sides.get(word, word) for word in name.split("_")) for name in names]
+    return [list(names).index(other) if other in names else index for index, other in enumerate(others)]
+
+
+def _body_parts(names: Sequence[str]) -> list[NDArray[np.bool_]]:
+    """(K,) masks of the paired keypoints of legs, arms and head, which detectors confuse one at a time."""
+    paired = np.array([index != other for index, other in enumerate(_mirror(names))])
+    legs = np.array(
+        [any(w in name for w in ("hip", "knee", "ankle", "heel", "toe", "foot")) for name in names]
+    )
+    head = np.array([any(w in name for w in ("eye", "ear", "mouth", "nose", "head")) for name in names])
+    return [paired & legs, paired & head, paired & ~legs & ~head]
