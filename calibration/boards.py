@@ -233,9 +233,8 @@ def board_pdf(board: Board, page: str = "A4") -> bytes:
 
     sheet_mm, tiles = _layout(board, page)
     buffer = io.BytesIO()
-    canvas = Canvas(
-        buffer, pagesize=tuple(_POINT_PER_MM * side for side in sheet_mm), pageCompression=0, invariant=1
-    )
+    paper = (_POINT_PER_MM * sheet_mm[0], _POINT_PER_MM * sheet_mm[1])
+    canvas = Canvas(buffer, pagesize=paper, pageCompression=0, invariant=1)
     canvas.setTitle(f"Calibration board {_parameters(board)}")
     for number, tile in enumerate(tiles):
         where = f"sheet {number + 1} of {len(tiles)}: " if len(tiles) > 1 else ""
