@@ -19,13 +19,13 @@ SIZE = (96, 64)
 def picture(index: int, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
     """An image that tells its number by the brightness of its lower half; its upper left corner is red."""
     rgb = np.zeros((size[1], size[0], 3), np.uint8)
-    rgb[size[1] // 2 :] = 40 + 2 * index
+    rgb[size[1] // 2 :] = 20 + 3 * index
     rgb[: size[1] // 4, : size[0] // 4] = (255, 0, 0)
     return rgb
 
 
 def number(rgb: NDArray[np.uint8]) -> int:
-    return round((float(rgb[-rgb.shape[0] // 4 :].mean()) - 40) / 2)
+    return round((float(rgb[-rgb.shape[0] // 4 :].mean()) - 20) / 3)
 
 
 def make_clip(path: Path, count: int = 60, rate_hz: float = 30.0, times_s: list[float] | None = None) -> Path:
@@ -36,7 +36,17 @@ def make_clip(path: Path, count: int = 60, rate_hz: float = 30.0, times_s: list[
 
 
 def remuxed(source: Path, target: Path, **options: str) -> Path:
-    """The same packets in another container, by the target's suffix."""
+    """The same packets in another container, by the target's suffix (AVI is encoded again)."""
+    if target.suffix == ".avi":
+        with av.open(str(source)) as given, av.open(str(target), "w") as made:
+            stream = made.add_stream("mpeg4", rate=30, options={"g": "25"})
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.codec_context.max_b_frames = 2
+            pictures = [frame.to_ndarray(format="rgb24") for frame in given.decode(video=0)]
+            for rgb in [*pictures, None]:
+                image = None if rgb is None else av.VideoFrame.from_ndarray(rgb, format="rgb24")
+                made.mux(stream.encode(image))
+        return target
     with av.open(str(source)) as given, av.open(str(target), "w", options=options) as made:
         stream = made.add_stream_from_template(given.streams.video[0])
         for packet in given.demux(video=0):
@@ -49,7 +59,9 @@ def remuxed(source: Path, target: Path, **options: str) -> Path:
 def turned(source: Path, target: Path, matrix: tuple[int, ...]) -> Path:
     """The same file with another display matrix in its track header, as phones write it."""
     data = bytearray(source.read_bytes())
-    place = data.index(b"tkhd") + 4 + 4 + 20 + 8 + 8  # version and flags, times and ids, reserved, layer to volume
+    place = (
+        data.index(b"tkhd") + 4 + 4 + 20 + 8 + 8
+    )  # version and flags, times and ids, reserved, layer to volume
     for number_, value in enumerate(matrix):
         data[place + 4 * number_ : place + 4 * number_ + 4] = value.to_bytes(4, "big", signed=True)
     target.write_bytes(data)
@@ -74,19 +86,25 @@ def test_variable_rate_keeps_the_true_times(tmp_path: Path) -> None:
     times_s = np.cumsum(steps) - steps[0]
     clip = open_clip(make_clip(tmp_path / "vfr.mp4", 41, times_s=[*times_s, times_s[-1] + 0.5]))
     seen = [frame.time_s for frame in frames(clip)]
-    np.testing.assert_allclose(seen[:40], times_s, atol=0.5 / 300)  # the writer's clock has 300 ticks a second
+    np.testing.assert_allclose(
+        seen[:40], times_s, atol=0.5 / 300
+    )  # the writer's clock has 300 ticks a second
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "avi", "ts"])
-@pytest.mark.parametrize("start_s", [0.01, 1 / 3, 2.5, 9.0, 11.97, 40.0])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
 def test_seeking_gives_the_frames_that_reading_from_the_beginning_gives(
-    tmp_path: Path, long_clip: Path, suffix: str, start_s: float
+    tmp_path: Path, long_clip: Path, suffix: str
 ) -> None:
     clip = open_clip(remuxed(long_clip, tmp_path / f"a.{suffix}"))
-    wanted = [frame for frame in frames(clip) if frame.time_s >= start_s]
-    seen = list(frames(clip, start_s=start_s))
-    assert [(frame.index, frame.time_s) for frame in seen] == [(frame.index, frame.time_s) for frame in wanted]
-    assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(seen, wanted, strict=True))
+    whole = list(frames(clip))
+    assert len(whole) == 360
+    for start_s in (0.01, 1 / 3, 2.5, 9.0, whole[-1].time_s, 40.0):
+        wanted = [frame for frame in whole if frame.time_s >= start_s]
+        seen = list(frames(clip, start_s=start_s))
+        assert [(frame.index, frame.time_s) for frame in seen] == [
+            (frame.index, frame.time_s) for frame in wanted
+        ]
+        assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(seen, wanted, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +113,9 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "long.mp4"
     random = np.random.default_rng(1)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"g": "40", "keyint_min": "9", "x264opts": "open-gop"})
+        stream = container.add_stream(
+            "libx264", rate=30, options={"g": "40", "keyint_min": "9", "x264opts": "open-gop"}
+        )
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(360):
             rgb = np.roll(random.integers(0, 255, (48, 64, 3), np.uint8) // 4 + 60, index, 1)
@@ -107,7 +127,7 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_edit_list_that_hides_the_first_frames(tmp_path: Path) -> None:
-    """Cutting without encoding leaves frames before the cut in the file: they are not shown, and not counted."""
+    """Cutting without encoding leaves frames before the cut in the file: not shown, not counted."""
     whole = open_clip(make_clip(tmp_path / "a.mp4"))
     cut = tmp_path / "cut.mp4"
     with av.open(str(whole.path)) as given, av.open(str(cut), "w") as made:
@@ -186,7 +206,10 @@ def test_a_broken_image_is_named(tmp_path: Path) -> None:
     [
         (b"", "the file is empty"),
         (b"just some words\n" * 100, "no video that can be read"),
-        (b"\0\0\0\x14ftypisom\0\0\0\0isom\0\1\0\0mdat" + b"x" * 900, "its index is missing, so that 0 frames"),
+        (
+            b"\0\0\0\x14ftypisom\0\0\0\0isom\0\1\0\0mdat" + b"x" * 900,
+            "its index is missing, so that 0 frames",
+        ),
     ],
 )
 def test_what_is_no_video(tmp_path: Path, content: bytes, message: str) -> None:
@@ -224,7 +247,9 @@ def test_a_cut_off_video_says_what_can_be_read(tmp_path: Path, long_clip: Path, 
     data = whole.read_bytes()
     cut = tmp_path / f"cut.{suffix}"
     cut.write_bytes(data[: len(data) * 2 // 3])
-    with pytest.raises(InputError, match=r"cut off at .* MB: \d+( of 360)? frames \(\d\.\d+ s\) can be read") as caught:
+    with pytest.raises(
+        InputError, match=r"cut off at .* MB: \d+( of 360)? frames \(\d\.\d+ s\) can be read"
+    ) as caught:
         open_clip(cut)
     count = int(str(caught.value).split(" MB: ")[1].split()[0])
     assert 200 < count < 270
