@@ -56,7 +56,7 @@ class ProjectionJacobian:
     d_point: Tensor
     """(..., C, N, 2, 3) by the world point, pixels per metre."""
     d_pose: Tensor
-    """(..., C, N, 2, 6) by the pose, ``cam_from_world <- exp([rho, phi]) cam_from_world``; metres, radians."""
+    """(..., C, N, 2, 6) by ``cam_from_world <- exp([rho, phi]) cam_from_world``, metres and radians."""
     d_intrinsics: Tensor
     """(..., C, N, 2, 4 + D) by fx, fy, cx, cy and the distortion coefficients."""
 
@@ -74,7 +74,7 @@ class Cameras:
     center_px: Tensor
     """(C, 2) principal point in pixels, integer pixel = pixel centre."""
     distortion: Tensor
-    """(C, D) coefficients in OpenCV order, zero padded, D in 0, 4, 5, 8, 12, 14; a fisheye uses the first four."""
+    """(C, D) zero-padded coefficients in OpenCV order, D in 0, 4, 5, 8, 12, 14; a fisheye uses four."""
     cam_from_world: Tensor
     """(C, 4, 4) poses; ``xyz_cam = cam_from_world @ xyz_world``, metres. NaN where the pose is unknown."""
     model: tuple[str, ...] | str = "pinhole"
