@@ -286,9 +286,8 @@ def _per_corner(sigma_px: tuple[float, float], seen: Observations) -> Tensor:
 def _moved(pose: Tensor, step: Tensor) -> Tensor:
     """Poses (..., 4, 4) after the left perturbation (..., 6), to first order on the group."""
     turn = roma.rotvec_to_rotmat(step[..., 3:])
-    rotation = roma.special_procrustes(turn @ pose[..., :3, :3])
     moved = pose.clone()
-    moved[..., :3, :3] = rotation
+    moved[..., :3, :3] = turn @ pose[..., :3, :3]
     moved[..., :3, 3] = (turn @ pose[..., :3, 3:])[..., 0] + step[..., :3]
     return moved
 
@@ -429,7 +428,7 @@ def _normal_equations(at: Linearised, weight: Tensor, pose: Tensor, num_boards: 
 
 
 def _prior(cameras: Cameras, prior: LensPrior) -> tuple[Tensor, Tensor]:
-    """Rows (C, R, 4 + D) and targets (C, R): prior residual = rows @ lens - target, in standard deviations."""
+    """Rows (C, R, 4 + D) and targets (C, R); ``rows @ lens - targets`` is in standard deviations."""
     count, width = len(cameras), 4 + cameras.distortion.shape[-1]
     focal = cameras.focal_px.mean(-1)
     ideal = torch.zeros(count, width, dtype=torch.float64)
