@@ -1,1 +1,175 @@
-"""Interchange formats, one file each."""
+"""Write a take to interchange formats. One format per file; the table below is the list.
+
+Packages add formats of their own through entry points of the group ``mocap.exporters``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, Protocol, runtime_checkable
+
+from exporters.axes import WORLD, Axes
+from exporters.bvh import BVH_AXES, export_bvh
+from exporters.errors import ExportError
+from exporters.npz import export_npz
+from exporters.take import Character, Take
+
+__all__ = [
+    "EXPORTERS",
+    "Character",
+    "ExportError",
+    "Exporter",
+    "FileFormat",
+    "Take",
+    "available_formats",
+    "export",
+]
+
+_GROUP: Final = "mocap.exporters"
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """A pure function from a take to file contents."""
+
+    @property
+    def suffix(self) -> str:
+        """File ending with dot, e.g. ``".bvh"``."""
+        ...
+
+    @property
+    def axes(self) -> Axes:
+        """Axes and unit that the format expects."""
+        ...
+
+    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes]:
+        """Return {file name: contents}, one for each person or for all; touches no disk."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """An ``Exporter`` made of a function."""
+
+    suffix: str
+    """File ending with dot."""
+    axes: Axes
+    """Axes and unit that the format expects."""
+    write: Callable[..., Mapping[str, bytes]]
+    """Takes a take and keyword options."""
+
+    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes]:
+        """Contents of the files; an unknown option is an ``ExportError`` that lists those there are."""
+        known = [
+            name for name, p in inspect.signature(self.write).parameters.items() if p.kind is p.KEYWORD_ONLY
+        ]
+        unknown = sorted(set(options) - set(known))
+        if unknown:
+            valid = ", ".join(known) or "none"
+            raise ExportError(f"{self.suffix} has no option {unknown[0]!r}; it has: {valid}")
+        return self.write(take, **options)
+
+
+EXPORTERS: Final[dict[str, Exporter]] = {
+    "bvh": FileFormat(".bvh", BVH_AXES, export_bvh),
+    "npz": FileFormat(".npz", WORLD, export_npz),
+}
+"""Built-in formats by name; they go before entry points of the same name."""
+
+
+def available_formats() -> tuple[str, ...]:
+    """Names of the formats that can be written here, the built-in ones first."""
+    extra = sorted({entry.name for entry in metadata.entry_points(group=_GROUP)} - set(EXPORTERS))
+    working: list[str] = []
+    for name in extra:
+        with contextlib.suppress(ExportError):
+            _exporter(name)
+            working.append(name)
+    return (*EXPORTERS, *working)
+
+
+def export(take: Take, path: Path, *, format: str | None = None, **options: Any) -> list[Path]:
+    """Write a take to disk, all files or none.
+
+    Args:
+        take: the people and their motions.
+        path: a file such as ``walk.bvh``, of which several people make ``walk_<person>.bvh``; or a folder,
+            which gets ``<person>.bvh``.
+        format: one of ``available_formats()``; by the path's suffix if left out.
+        options: the format's own.
+
+    Returns:
+        The files made.
+
+    Raises:
+        ExportError: unknown format or option, a take that the format cannot hold, or a disk that is full.
+    """
+    name = path.suffix.removeprefix(".").lower() if format is None else format
+    exporter = _exporter(name)
+    if not take.characters:
+        raise ExportError(f"take {take.name!r} has nobody in it; run the fit first")
+    contents = exporter(take, **options)
+    if path.suffix.lower() != exporter.suffix:
+        targets = {path / file: data for file, data in contents.items()}
+    elif len(contents) == 1:
+        targets = {path: next(iter(contents.values()))}
+    else:
+        targets = {path.with_name(f"{path.stem}_{file}"): data for file, data in contents.items()}
+    _write_all(targets)
+    return list(targets)
+
+
+def _exporter(name: str) -> Exporter:
+    """The exporter of a format, built in or from another package."""
+    if name in EXPORTERS:
+        return EXPORTERS[name]
+    entries = {entry.name: entry for entry in metadata.entry_points(group=_GROUP)}
+    if name not in entries:
+        known = ", ".join([*EXPORTERS, *sorted(entries)])
+        raise ExportError(f"no export format {name!r}; choose one of {known}")
+    try:
+        found = entries[name].load()
+    except Exception as error:  # another package's import may fail in any way
+        raise ExportError(f"export format {name!r} ({entries[name].value}) does not load: {error}") from error
+    if not isinstance(found, Exporter):
+        raise ExportError(f"export format {name!r} ({entries[name].value}) has no suffix, axes or call")
+    return found
+
+
+def _write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write under temporary names beside the targets, then rename."""
+    written: list[tuple[Path, Path]] = []
+    try:
+        for target, data in contents.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+            written.append((Path(temporary), target))
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+            Path(temporary).chmod(0o666 & ~_umask())
+        for temporary, target in written:
+            temporary.replace(target)
+    except OSError as error:
+        place = error.filename or ", ".join(str(target) for target in contents)
+        raise ExportError(f"cannot write {place}: {error.strerror}; make room, or write elsewhere") from error
+    finally:
+        _remove(temporary for temporary, _ in written)
+
+
+def _umask() -> int:
+    """The mask that new files of this process get; reading it means setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _remove(leftovers: Iterable[Path]) -> None:
+    for leftover in leftovers:
+        leftover.unlink(missing_ok=True)
