@@ -94,6 +94,18 @@ class FitSettings:
     """Body model: ``default`` is the one that is shipped."""
     max_iterations: int = 30
     """Gauss-Newton iterations."""
+    floor_sd_m: float = 0.010
+    """Least standard deviation of a 3D keypoint on each axis, metres: detectors err together in all views."""
+    correlation_s: float = 0.13
+    """How long an error of a keypoint lasts, seconds: frames closer than this share one observation."""
+    tail: float = 3.0
+    """Degrees of freedom of the Student-t that keypoints' errors follow; smaller trusts outliers less."""
+    acceleration_m_s2: float = 15.0
+    """Common acceleration of the pelvis, m/s²: standard deviation at 30 frames a second."""
+    acceleration_rad_s2: float = 50.0
+    """Common angular acceleration of a joint, rad/s²: standard deviation at 30 frames a second."""
+    floor: bool = True
+    """The floor is at z = 0: feet do not sink, and stand still where they stand."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,179 @@
+"""Which terms a fit has, and how strong they are: settings and keypoints to a ``Problem``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from mocap.errors import InputError
+from mocap.fit.floor_terms import FloorTerm, SlipTerm
+from mocap.fit.joint_terms import LimitTerm, RestTerm, rest_sd_rad, twist_axis
+from mocap.fit.keypoint_term import KeypointTerm
+from mocap.fit.motion_terms import AccelerationTerm, SpeedTerm, Steps
+from mocap.fit.problem import BorderPrior, Problem
+from mocap.fit.state import Layout
+from mocap.fit.terms import Loss
+from mocap.settings import FitSettings
+from rigs.body import Body
+from rigs.keypoint_model import KeypointModel
+from rigs.keypoints import KEYPOINT_SETS, canonical_names
+from rigs.limits import joint_limits
+
+_WALL_SLACK_RAD = math.radians(5.0)
+"""People differ: a wall begins this far beyond the published range."""
+_WALL_SD_RAD = math.radians(3.0)
+_FLOOR_SD_M = 0.010
+_SLIP_SD_M_S = 0.03
+_SPEED_SD_M_S = 3.0
+_SPEED_SD_RAD_S = 10.0
+_LEVER_M = 0.02
+"""A joint that moves no keypoint by more than this for a turn of one radian is not solved for."""
+_LIVELY = {
+    "spine1": 0.4,
+    "spine2": 0.4,
+    "spine3": 0.4,
+    "collar": 0.3,
+    "pelvis": 0.6,
+    "neck": 0.6,
+    "head": 0.8,
+}
+"""Angular acceleration relative to that of the limbs; what carries more mass turns less suddenly."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """One person's keypoints, in the names and order that the body knows."""
+
+    points: KeypointModel
+    """K keypoints on the body."""
+    xyz_world: Tensor
+    """(T, K, 3) metres, NaN where unknown."""
+    covariance: Tensor
+    """(T, K, 3, 3) metres²."""
+    steps: Steps
+    """Time between the frames."""
+
+    def frames(self, which: Tensor, steps: Steps) -> Observations:
+        """Some of the frames, with the time between those."""
+        return replace(self, xyz_world=self.xyz_world[which], covariance=self.covariance[which], steps=steps)
+
+
+def keypoints_on_body(body: Body, names: Sequence[str]) -> tuple[KeypointModel, list[int]]:
+    """Where a detector's keypoints lie on the body; the set is told by its names.
+
+    Args:
+        body: the body.
+        names: keypoints in any spelling; those that no set has are left out.
+
+    Returns:
+        The K keypoints that are known, and their places in ``names``.
+
+    Raises:
+        InputError: hardly any name is known.
+    """
+    canonical = canonical_names(names)
+    known = {name: [c in members for c in canonical] for name, members in KEYPOINT_SETS.items()}
+    best = max(known, key=lambda name: sum(known[name]))
+    which = [index for index, has in enumerate(known[best]) if has]
+    if len(which) < 4:
+        raise InputError(
+            f"keypoints {', '.join(names[:6])} … belong to no known set",
+            where="points.npz",
+            todo=f"use the names of one of {', '.join(KEYPOINT_SETS)}",
+        )
+    return body.detector_model([canonical[index] for index in which], best), which
+
+
+def layout_for(body: Body, points: KeypointModel, soles: KeypointModel | None) -> Layout:
+    """The joints that keypoints tell something about, and ankles that soles do; the others stay at rest."""
+    joints = body.joint_template
+    active = {0}
+    for model in (points, soles):
+        if model is not None:
+            active |= {
+                joint
+                for joint in _levers(body, model, joints)
+                if joint == 0 or model is points or _is_ankle(body, joint)
+            }
+    return Layout(tuple(sorted(active)), len(body.parents), body.num_betas, len(points.names))
+
+
+def _is_ankle(body: Body, joint: int) -> bool:
+    return body.joint_names[joint].endswith("ankle")
+
+
+def _levers(body: Body, points: KeypointModel, joints: Tensor) -> set[int]:
+    """Joints about which some point has a lever at rest."""
+    reach = torch.eye(len(joints), dtype=torch.float64)
+    for joint, parent in enumerate(body.parents):
+        if parent >= 0:
+            reach[:, joint] += reach[:, parent]
+    parts = points.moment + points.weight[..., None] * joints
+    carried = torch.einsum("ij,kja->kia", reach, parts)
+    lever = carried - (points.weight @ reach.T)[..., None] * joints
+    longest = torch.linalg.norm(lever, dim=-1).max(0).values
+    return {int(joint) for joint in torch.nonzero(longest > _LEVER_M)[:, 0]}
+
+
+def make_problem(
+    body: Body, layout: Layout, seen: Observations, settings: FitSettings,
+    *, soles: KeypointModel | None = None, contacts: Tensor | None = None, border: Tensor | None = None,
+) -> Problem:  # fmt: skip
+    """All terms of a fit.
+
+    Args:
+        body: the body.
+        layout: columns of the unknowns.
+        seen: what was observed, T frames.
+        settings: strengths.
+        soles: points that stand on the floor; none leaves the floor out.
+        contacts: (T, n) bool for these.
+        border: (Q,) holds shape and offsets at these values; they are estimated if left out.
+    """
+    share = independent_share(seen.steps, settings)
+    names = [body.joint_names[joint] for joint in layout.active]
+    jointed = [joint for joint in layout.active if body.parents[joint] >= 0]
+    turning = [body.joint_names[joint] for joint in jointed]
+    floor = settings.floor_sd_m**2 * torch.eye(3, dtype=torch.float64)
+    lower, upper = joint_limits(turning)
+    walls = (lower - _WALL_SLACK_RAD, upper + _WALL_SLACK_RAD)
+    axes = [twist_axis(name) for name in turning]
+    lively = (
+        torch.tensor([_lively(name) for name in names], dtype=torch.float64) * settings.acceleration_rad_s2
+    )
+    pelvis = torch.tensor([settings.acceleration_m_s2], dtype=torch.float64)
+    speed = torch.tensor([_SPEED_SD_M_S] + [_SPEED_SD_RAD_S] * len(names), dtype=torch.float64)
+    terms = [
+        KeypointTerm(seen.points, seen.xyz_world, seen.covariance + floor, Loss(share, settings.tail)),
+        RestTerm(layout, jointed, rest_sd_rad(turning), Loss(share)),
+        LimitTerm(layout, jointed, axes, walls, _WALL_SD_RAD, Loss(share)),
+        AccelerationTerm(layout, seen.steps, torch.cat([pelvis, lively]), Loss()),
+        SpeedTerm(layout, seen.steps, speed, Loss()),
+    ]
+    if soles is not None and contacts is not None:
+        terms.append(FloorTerm(soles, contacts, _FLOOR_SD_M, Loss(share)))
+        terms.append(SlipTerm(soles, contacts, seen.steps, _SLIP_SD_M_S, Loss(share)))
+    return Problem(body, layout, tuple(terms), _prior(layout, seen.points, border))
+
+
+def independent_share(steps: Steps, settings: FitSettings) -> float:
+    """What one frame's observation is worth: errors last for ``correlation_s``, in which frames repeat them."""
+    if not len(steps.seconds) or settings.correlation_s <= 0:
+        return 1.0
+    return min(1.0, float(steps.seconds.median()) / settings.correlation_s)
+
+
+def _lively(joint: str) -> float:
+    return _LIVELY.get(joint.removeprefix("left_").removeprefix("right_"), 1.0)
+
+
+def _prior(layout: Layout, points: KeypointModel, border: Tensor | None) -> BorderPrior:
+    if border is not None:
+        return BorderPrior(border, torch.zeros(layout.num_border, dtype=torch.float64))
+    shape = torch.ones(layout.num_betas, dtype=torch.float64)
+    sd = torch.cat([shape, points.sigma_m.repeat_interleave(3)])
+    return BorderPrior(torch.zeros(layout.num_border, dtype=torch.float64), sd)

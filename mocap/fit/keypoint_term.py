@@ -1,0 +1,59 @@
+"""Observed keypoints lie where the body has them, up to their covariance."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mocap.fit.posed import Posed
+from mocap.fit.terms import Jacobian, Loss
+from rigs.keypoint_model import KeypointModel
+
+
+class KeypointTerm:
+    """``r = L (p(pose, betas, offset) - x)`` with ``Lᵀ L`` the inverse covariance of the observation x."""
+
+    name = "keypoints"
+    span = 1
+
+    def __init__(self, points: KeypointModel, xyz_world: Tensor, covariance: Tensor, loss: Loss) -> None:
+        """Missing observations (NaN) weigh nothing.
+
+        Args:
+            points: K keypoints on the body.
+            xyz_world: (T, K, 3) metres, NaN where unknown.
+            covariance: (T, K, 3, 3) metres², with whatever the model itself is uncertain by.
+            loss: for the group of three residuals of a keypoint.
+        """
+        self.points = points
+        self.loss = loss
+        self.seen = torch.isfinite(xyz_world).all(-1) & torch.isfinite(covariance).flatten(-2).all(-1)
+        self.xyz_world = torch.where(self.seen[..., None], xyz_world, 0.0)
+        identity = torch.eye(3, dtype=xyz_world.dtype)
+        cholesky = torch.linalg.cholesky(torch.where(self.seen[..., None, None], covariance, identity))
+        inverse = torch.linalg.solve_triangular(cholesky, identity, upper=False)
+        self.whitener = inverse * self.seen[..., None, None]
+
+    def _points(self, posed: Posed) -> KeypointModel:
+        return self.points.with_offsets(posed.state.offsets)
+
+    def residual(self, posed: Posed) -> Tensor:
+        """(n, K, 3)."""
+        rows = posed.rows(1)
+        error = posed.place(self._points(posed))[: posed.own] - self.xyz_world[rows]
+        return (self.whitener[rows] @ error[..., None])[..., 0]
+
+    def jacobian(self, posed: Posed) -> Jacobian:
+        """All pose columns; the betas and each keypoint's own offset in the border."""
+        whitener = self.whitener[posed.rows(1)]
+        own = slice(posed.own)
+        by = posed.jacobian(self._points(posed))
+        layout = posed.layout
+        offset_columns = layout.num_betas + torch.arange(3 * layout.num_keypoints).reshape(-1, 3)
+        beta_columns = torch.arange(layout.num_betas).expand(layout.num_keypoints, -1)
+        return Jacobian(
+            (whitener @ by.pose[own],),
+            torch.arange(layout.num_pose),
+            whitener @ torch.cat([by.betas[own], by.offset[own]], -1),
+            torch.cat([beta_columns, offset_columns], -1),
+        )

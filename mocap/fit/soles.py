@@ -1,0 +1,86 @@
+"""The points of a body's feet that stand on the floor, and when they do."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import binary_closing, binary_opening, gaussian_filter1d
+from torch import Tensor
+
+from rigs.body import Body
+from rigs.keypoint_model import KeypointModel
+
+CONTACT_NAMES = ("left_heel", "left_foot", "right_heel", "right_foot")
+"""Points of ``sole_model``: under the heel and under the ball of each foot."""
+
+_SOLE_M = 0.012
+"""Vertices this close to a foot's lowest point belong to its sole."""
+_LOW_M = 0.05
+"""A sole higher than this does not stand; keypoints of feet err by 20-30 mm."""
+_SLOW_M_S = 0.35
+"""A sole faster than this does not stand; noise of keypoints looks like 0.1-0.2 m/s."""
+_BRIEF_S = 0.08
+"""Shorter stands and shorter lifts are noise."""
+
+
+def sole_model(body: Body) -> KeypointModel | None:
+    """Where the soles touch the floor: ``CONTACT_NAMES`` as points of the body.
+
+    Each is the mean of a patch of vertices of the template: the rear and the ball of the sole.
+
+    Returns:
+        None for a body without the joints of a foot, or without vertices on them.
+    """
+    rows = []
+    for side in ("left", "right"):
+        if f"{side}_ankle" not in body.joint_names or f"{side}_foot" not in body.joint_names:
+            return None
+        joints = [body.joint_names.index(f"{side}_{joint}") for joint in ("ankle", "foot")]
+        foot = torch.nonzero(body.weights[:, joints].sum(-1) > 0.6)[:, 0]
+        if len(foot) < 4:
+            return None
+        place = body.v_template[foot]
+        low = place[:, 1] < place[:, 1].min() + _SOLE_M
+        back, front = place[:, 2].min(), place[:, 2].max()
+        along = (place[:, 2] - back) / (front - back)
+        for patch in (low & (along < 0.25), low & (along > 0.55) & (along < 0.85)):
+            chosen = foot[patch] if bool(patch.any()) else foot[low]
+            rows.append(torch.bincount(chosen, minlength=len(body.weights)) / len(chosen))
+    return _collapsed(body, torch.stack(rows).to(torch.float64))
+
+
+def _collapsed(body: Body, mix: Tensor) -> KeypointModel:
+    """Points that are (n, V) mixes of vertices, without the mesh."""
+    share = mix[:, :, None] * body.weights  # (n, V, J)
+    weight = share.sum(1)
+    moment = torch.einsum("kvj,va->kja", share, body.v_template) - weight[..., None] * body.joint_template
+    moved = torch.einsum("kvj,vab->kjab", share, body.shapedirs)
+    moved = moved - weight[..., None, None] * body.joint_shapedirs
+    return KeypointModel(
+        CONTACT_NAMES, moment, moved, weight, weight, torch.zeros(len(mix), dtype=torch.float64)
+    )
+
+
+def find_contacts(xyz_world: NDArray[np.float64], time_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """When points of the soles stand on the floor: low and slow for more than a moment.
+
+    Args:
+        xyz_world: (T, n, 3) metres, floor at z = 0.
+        time_s: (T,) seconds.
+
+    Returns:
+        (T, n) bool.
+    """
+    if len(xyz_world) < 2:
+        return xyz_world[..., 2] < _LOW_M
+    step_s = float(np.median(np.diff(time_s)))
+    smooth = gaussian_filter1d(xyz_world, 0.05 / step_s, axis=0, mode="nearest")
+    speed = np.linalg.norm(np.gradient(smooth, time_s, axis=0), axis=-1)
+    stands = (smooth[..., 2] < _LOW_M) & (speed < _SLOW_M_S)
+    brief = np.ones((max(1, round(_BRIEF_S / step_s)), 1), bool)
+    if len(brief) < len(stands):
+        stands = binary_closing(stands, brief, border_value=0) | stands
+        stands = binary_opening(np.pad(stands, ((len(brief), len(brief)), (0, 0)), mode="edge"), brief)
+        stands = stands[len(brief) : -len(brief)]
+    return stands

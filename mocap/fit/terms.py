@@ -1,0 +1,70 @@
+"""What a term of the fit is: residuals, their derivatives and the loss that turns them into a cost.
+
+The cost of a state is half the sum of ``loss.value(|r|²)`` over all residual groups r of all terms. A term knows
+nothing of the solver: it says which unknowns its residuals depend on, and ``mocap.fit.problem`` does the rest.
+A new term is one class in one file with a test in ``tests/mocap/fit/test_terms.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from mocap.fit.posed import Posed
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How the squared length of a residual group counts: squared, or with the heavy tails of a Student-t."""
+
+    scale: float = 1.0
+    """Factor on the cost: what share of an independent observation one group is worth."""
+    nu: float = 0.0
+    """Degrees of freedom of a Student-t; 0 means Gaussian."""
+
+    def value(self, squared: Tensor, size: int) -> Tensor:
+        """Twice the cost of groups of ``size`` residuals with the squared lengths given."""
+        if self.nu == 0.0:
+            return self.scale * squared
+        return self.scale * (self.nu + size) * torch.log1p(squared / self.nu)
+
+    def weight(self, squared: Tensor, size: int) -> Tensor:
+        """Derivative of ``value``: the weight that makes a squared cost out of it (re-weighted least squares)."""
+        if self.nu == 0.0:
+            return torch.full_like(squared, self.scale)
+        return self.scale * (self.nu + size) / (self.nu + squared)
+
+
+class Jacobian(NamedTuple):
+    """Derivatives of a term's residuals (n, G, m) by the unknowns that they depend on."""
+
+    pose: tuple[Tensor, ...]
+    """For the first, second, third frame of the run: (n, G, m, c)."""
+    columns: Tensor
+    """(G, c) the pose columns of each group, or (c,) where all groups have the same."""
+    border: Tensor | None = None
+    """(n, G, m, q) by border unknowns."""
+    border_columns: Tensor | None = None
+    """(G, q) the border columns of each group."""
+
+
+class Term(Protocol):
+    """One kind of residual, over all frames."""
+
+    name: str
+    """Names the term in summaries and errors."""
+    span: int
+    """How many frames in a row one residual depends on: 1, 2 or 3."""
+    loss: Loss
+    """Applied to each group."""
+
+    def residual(self, posed: Posed) -> Tensor:
+        """(n, G, m) residuals in standard deviations, for the ``posed.windows(span)`` runs of frames."""
+        ...
+
+    def jacobian(self, posed: Posed) -> Jacobian:
+        """Derivatives of ``residual``, before the loss."""
+        ...
