@@ -148,6 +148,11 @@ class _ArrayUnpickler(pickle.Unpickler):
         ("numpy", "ndarray"),
         ("numpy", "dtype"),
         ("_codecs", "encode"),
+        # how old protocols begin any object; its class still has to pass here
+        ("copy_reg", "_reconstructor"),
+        ("copyreg", "_reconstructor"),
+        ("__builtin__", "object"),
+        ("builtins", "object"),
         *(
             (f"numpy.{core}.multiarray", name)
             for core in ("core", "_core")

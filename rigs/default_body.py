@@ -127,7 +127,7 @@ def _coarse_keypoints(bodies: CoarseBodies, supports: list[FloatArray]) -> list[
     found: list[tuple[IntArray, FloatArray]] = []
     for keypoint, support in enumerate(supports):
         near = {int(v) for vs in tree.query_ball_point(support, _REACH_M) for v in vs}
-        candidates = np.array(sorted(near | set(tree.query(support)[1].tolist())))
+        candidates = np.union1d(sorted(near), np.asarray(tree.query(support)[1])).astype(np.int64)
         found.append(mixed_from(candidates, bodies.vertices[some], bodies.keypoints[some, keypoint]))
     return found
 

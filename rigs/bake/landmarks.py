@@ -24,7 +24,7 @@ def mirror_vertices(vertices: FloatArray) -> NDArray[np.int64]:
     distance, index = KDTree(vertices).query(vertices * [-1, 1, 1])
     if distance.max() > 1e-5:
         raise ValueError(f"the mesh is not symmetric: a vertex's mirror image is {distance.max():.2g} m off")
-    return index.astype(np.int64)
+    return np.asarray(index, dtype=np.int64)
 
 
 def find_landmarks(mesh: AnnyMesh) -> tuple[tuple[str, ...], FloatArray]:
