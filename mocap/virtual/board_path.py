@@ -1,0 +1,151 @@
+"""How the calibration board is moved: at rest on the floor first, then shown to every camera in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation, Slerp
+
+from calibration.boards import Board
+from calibration.cameras import Cameras
+
+FloatArray = NDArray[np.floating]
+
+_FLAT = Rotation.from_matrix(np.diag([1.0, -1.0, -1.0]))
+"""World from a board that lies on the floor, print up: its columns along x, its rows along -y."""
+
+
+@dataclass(frozen=True)
+class BoardSession:
+    """Board footage: the plate at rest on the world's origin, then waved."""
+
+    board: Board = field(default_factory=Board)
+    """The printed board."""
+    seconds: float = 12.0
+    """Length of the clip."""
+    rate_hz: float = 10.0
+    """Frames a second."""
+    rest_s: float = 1.0
+    """How long the board lies at rest on the floor at first."""
+    near_m: float = 1.5
+    """Distance from a camera at which it is shown to that camera."""
+    tilt_deg: float = 35.0
+    """How far it is tilted off the line to a camera, this way and that."""
+    seed: int = 0
+    """Of small differences between the key poses."""
+
+
+def board_poses(session: BoardSession, cameras: Cameras, time_s: FloatArray) -> FloatArray:
+    """(T, 4, 4) world_from_board at (T,) times, smooth.
+
+    Args:
+        session: how the board is shown.
+        cameras: whom it is shown to; their middle is the stage.
+        time_s: (T,) seconds since the clip began.
+    """
+    middles, turns = _key_poses(session, cameras)
+    span = session.seconds - session.rest_s
+    at = np.concatenate([[0.0, session.rest_s], session.rest_s + span * np.linspace(0, 1, len(middles))[1:]])
+    at[1] = max(at[1], 1e-3)
+    middles = np.concatenate([middles[:1], middles])
+    turns = Rotation.concatenate([turns[:1], turns])
+    grid = np.linspace(0, session.seconds, int(session.seconds * 60) + 1)
+    middle, turn = PchipInterpolator(at, middles)(grid), Slerp(at, turns)(grid)
+    # Slerp has corners at its keys: smooth them away, but leave the rest at rest.
+    quat_xyzw = _continuous(turn.as_quat())
+    still = grid <= session.rest_s
+    smoothed = gaussian_filter1d(quat_xyzw, 0.08 * 60, axis=0, mode="nearest")
+    ease = np.clip((grid - session.rest_s) / 0.4, 0, 1)[:, None]
+    quat_xyzw = np.where(still[:, None], quat_xyzw, quat_xyzw * (1 - ease) + smoothed * ease)
+    now = np.clip(time_s, 0, session.seconds)
+    place = np.stack([np.interp(now, grid, middle[:, axis]) for axis in range(3)], -1)
+    sampled = np.stack([np.interp(now, grid, quat_xyzw[:, axis]) for axis in range(4)], -1)
+    rotation = Rotation.from_quat(sampled).as_matrix()
+    half = np.array([*session.board.size_m, 0.0]) / 2
+    poses = np.tile(np.eye(4), (len(time_s), 1, 1))
+    poses[:, :3, :3] = rotation
+    poses[:, :3, 3] = place - rotation @ half
+    return poses
+
+
+@dataclass(frozen=True)
+class _Showing:
+    """One key pose of the board."""
+
+    middle: FloatArray
+    """(3,) metres, world."""
+    toward: FloatArray
+    """(3,) metres, world: what the print faces before it is tilted."""
+    tilt_deg: tuple[float, float] = (0.0, 0.0)
+    """About its own x and y."""
+    roll_deg: float = 0.0
+    """About its normal."""
+
+
+def _key_poses(session: BoardSession, cameras: Cameras) -> tuple[FloatArray, Rotation]:
+    """Middles (N, 3) and turns of the board that the path goes through; the first is at rest on the origin."""
+    rng = np.random.default_rng(session.seed)
+    width, height = session.board.size_m
+    centers = cameras.centers_world.numpy()
+    stage = centers[:, :2].mean(0)
+    order = np.argsort(np.arctan2(centers[:, 1] - stage[1], centers[:, 0] - stage[0]))
+    showings: list[_Showing] = []
+    for number, index in enumerate(order):
+        showings += _to_one(session, centers[index], stage, rng)
+        if len(order) > 1:
+            showings += _to_two(centers[index], centers[order[(number + 1) % len(order)]], stage, rng)
+    middles = [np.array([width / 2, -height / 2, 0.0]), *(showing.middle for showing in showings)]
+    return np.array(middles), Rotation.concatenate([_FLAT, *(_facing(showing) for showing in showings)])
+
+
+def _to_one(
+    session: BoardSession, center: FloatArray, stage: FloatArray, rng: np.random.Generator
+) -> list[_Showing]:
+    """Shown near to one camera, twice: in opposite corners of its picture, tilted about different axes."""
+    line = np.array([*stage, 0.9]) - center
+    line /= np.linalg.norm(line)
+    across = np.cross(line, [0, 0, 1.0])
+    across /= np.linalg.norm(across)
+    up = np.cross(across, line)
+    showings: list[_Showing] = []
+    places = ((0.9, -0.36, 0.14, (8.0, session.tilt_deg)), (1.1, 0.34, -0.12, (-session.tilt_deg, -12.0)))
+    for factor, x, y, tilt in places:
+        distance = session.near_m * factor
+        middle = center + distance * (line + x * across + y * up)
+        middle[2] = max(middle[2], 0.45)
+        a, b, roll = rng.uniform(-5, 5), rng.uniform(-5, 5), rng.uniform(-30, 30)
+        showings.append(_Showing(middle, center, (tilt[0] + a, tilt[1] + b), roll))
+    return showings
+
+
+def _to_two(
+    center: FloatArray, following: FloatArray, stage: FloatArray, rng: np.random.Generator
+) -> list[_Showing]:
+    """Shown to two neighbours at once, twice: facing up between them, low and near, then higher and farther."""
+    between = (center + following) / 2
+    showings: list[_Showing] = []
+    for share, height in ((0.35, 0.55), (0.1, 1.0)):
+        middle = np.array([*(stage + share * (between[:2] - stage)), height + rng.uniform(-0.1, 0.1)])
+        tilt = tuple(rng.uniform(-9, 9, 2))
+        showings.append(_Showing(middle, between + [0.0, 0.0, 0.25], tilt, rng.uniform(-35, 35)))
+    return showings
+
+
+def _facing(showing: _Showing) -> Rotation:
+    """World from a board whose print faces a point, then tilted about its own axes."""
+    away = showing.middle - showing.toward
+    away /= np.linalg.norm(away)
+    x = np.cross([0.0, 0.0, -1.0], away)
+    x /= np.linalg.norm(x)
+    upright = Rotation.from_matrix(np.stack([x, np.cross(away, x), away], -1))
+    return upright * Rotation.from_euler("ZXY", [showing.roll_deg, *showing.tilt_deg], degrees=True)
+
+
+def _continuous(quat_xyzw: FloatArray) -> FloatArray:
+    """The same rotations without jumps between q and -q."""
+    signs = np.cumprod(np.where((quat_xyzw[1:] * quat_xyzw[:-1]).sum(1) < 0, -1.0, 1.0))
+    return quat_xyzw * np.concatenate([[1.0], signs])[:, None]
