@@ -18,7 +18,7 @@ from calibration.cameras import Cameras
 from calibration.triangulation import Triangulated, triangulate
 from mocap.associate import Association, associate, claim
 from mocap.errors import InputError
-from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
+from mocap.keypoints import CameraKeypoints, Keypoints3D
 from mocap.observations import Observations, gather, reprojections_px
 from mocap.progress import Progress, silent
 from mocap.settings import ReconstructSettings
