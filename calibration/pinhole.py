@@ -19,6 +19,7 @@ _SCAN_RADIUS = 10.0  # 84 degrees off the axis: no pinhole lens sees farther
 _SCAN_STEPS = 400
 _SCAN_ANGLES = 24
 _CONVERGED = 1e-12  # of the undistorted point's own scale
+_LAST_STEP = 1e-9  # Newton squares it: what is left afterwards is below double precision
 
 
 def distort(xy: Tensor, k: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ def undistort(xy_distorted: Tensor, k: Tensor, limit2: Tensor) -> Tensor:
     flat = _untilt(xy_distorted, tilt_matrix(k)) if k.shape[-1] == 14 else xy_distorted
     lens = k[:, :12]
     with torch.no_grad():
-        xy, inverse = _newton(flat.detach(), lens.detach(), limit2)
+        xy, inverse = _inverse(flat.detach(), lens.detach(), limit2)
     if not (flat.requires_grad or lens.requires_grad):
         return xy
     # One more step, through the graph: its value is nothing, its derivative is the inverse's.
@@ -218,34 +219,47 @@ def _scanned_limit2(k: Tensor, radial2: Tensor) -> Tensor:
     return (first - reach / (_SCAN_STEPS + 1)).clamp(min=0) ** 2
 
 
-def _newton(target: Tensor, k: Tensor, limit2: Tensor) -> tuple[Tensor, Tensor]:
+def _inverse(target: Tensor, k: Tensor, limit2: Tensor) -> tuple[Tensor, Tensor]:
     """Undistorted points of ``target`` and the inverse derivative there, NaN where there are none."""
     radius = target.norm(dim=-1)
     usable = torch.isfinite(radius)
-    radius = torch.where(usable, radius, 0)
+    aim = torch.where(usable[..., None], target, 0)
+    # Plain Newton is enough for nearly every lens; the safe start is there for the others.
+    xy, solved = _newton(aim, aim, k, limit2, steps=8)
+    if not bool((solved | ~usable).all()):
+        start = _radial_start(aim, k, limit2)
+        xy, solved = _newton(torch.where(solved[..., None], xy, start), aim, k, limit2, steps=20)
+    good = usable & solved
+    return torch.where(good[..., None], xy, torch.nan), inverse_2x2(_d_point(xy, k))
+
+
+def _newton(start: Tensor, aim: Tensor, k: Tensor, limit2: Tensor, *, steps: int) -> tuple[Tensor, Tensor]:
+    """Newton steps in the plane; the points, and which of them solve the equation inside the disc."""
+    xy = start
+    for _ in range(steps):
+        residual = distort(xy, k) - aim
+        step = (inverse_2x2(_d_point(xy, k)) @ residual[..., None])[..., 0]
+        xy = torch.nan_to_num(xy - step, nan=0.0, posinf=0.0, neginf=0.0)
+        if bool((step.abs() <= _LAST_STEP).all()):
+            break
+    error = (distort(xy, k) - aim).abs().amax(-1)
+    solved = error <= _CONVERGED * (1 + aim.abs().amax(-1))
+    return xy, solved & (xy.square().sum(-1) <= limit2[:, None])
+
+
+def _radial_start(aim: Tensor, k: Tensor, limit2: Tensor) -> Tensor:
+    """Undistorted points as far as the radial terms go: on one axis a bracket makes the solution certain."""
+    radius = aim.norm(dim=-1)
     edge = limit2.sqrt().clamp(max=1e3)[:, None]
 
     def curve(r: Tensor) -> tuple[Tensor, Tensor]:
         value, slope = _radial(r * r, k)
         return r * value, value + 2 * r * r * slope
 
-    # Radial terms alone first: on one axis a bracket makes the solution certain. Points just past the
-    # radial edge may still be reached through the tangential terms, so they start on the edge.
-    start = torch.nan_to_num(solve_increasing(curve, radius, edge), nan=0.0)
-    start = torch.where(start > 0, start, torch.minimum(radius, edge.expand_as(radius)))
-    scale = torch.where(radius > 0, start / radius.clamp(min=1e-300), 1)
-    xy = torch.where(usable[..., None], target, 0) * scale[..., None]
-    aim = torch.where(usable[..., None], target, 0)
-    for _ in range(20):
-        residual = distort(xy, k) - aim
-        step = (inverse_2x2(_d_point(xy, k)) @ residual[..., None])[..., 0]
-        xy = torch.nan_to_num(xy - step, nan=0.0, posinf=0.0, neginf=0.0)
-        if bool((step.abs().amax(-1) <= 1e-15 * (1 + xy.abs().amax(-1))).all()):
-            break
-    residual = (distort(xy, k) - aim).abs().amax(-1)
-    d_xy = _d_point(xy, k)
-    good = usable & (residual <= _CONVERGED * (1 + radius)) & (xy.square().sum(-1) <= limit2[:, None])
-    return torch.where(good[..., None], xy, torch.nan), inverse_2x2(d_xy)
+    start = solve_increasing(curve, radius, edge)
+    # Just past the edge the tangential terms may still reach, so those points start on it.
+    start = torch.where(start.isnan(), torch.minimum(radius, edge), start)
+    return aim * torch.where(radius > 0, start / radius.clamp(min=1e-300), 1)[..., None]
 
 
 def _tilt(xy: Tensor, matrix: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def solve_increasing(curve: Curve, target: Tensor, upper: Tensor, *, max_steps: 
         new = torch.where(inside, step, 0.5 * (low + high))
         moved = (new - r).abs()
         r = new
-        if not bool((reachable & (moved > 4e-16 * (1 + r))).any()):
+        if not bool((reachable & (moved > 1e-14 * (1 + r))).any()):
             break
     return torch.where(reachable, r, torch.nan)
 
