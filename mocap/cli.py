@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from mocap.errors import MocapError
@@ -55,8 +54,8 @@ def new(
     return _say(
         as_json,
         {"session": str(made.root), "settings": str(made.settings_file)},
-        f"made {made.root}: board clips go into calibration/extrinsics/<camera>.mp4, the clips of a take into "
-        f"takes/{(take or ['take1'])[0]}/<camera>.mp4",
+        f"made {made.root}: board clips go into calibration/extrinsics/<camera>.mp4, "
+        f"the clips of a take into takes/{(take or ['take1'])[0]}/<camera>.mp4",
     )
 
 
@@ -94,9 +93,15 @@ def calibrate(
 @app.command()
 def cameras(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A session, or another tool's calibration.")],
-    target: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="A session, or the file to write.")] = None,
-    source_format: Annotated[str | None, typer.Option("--from", help="Format of IN, where it is not clear.")] = None,
-    target_format: Annotated[str | None, typer.Option("--to", help="Format of OUT, where it is not clear.")] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="[OUT]", help="A session, or the file to write.")
+    ] = None,
+    source_format: Annotated[
+        str | None, typer.Option("--from", help="Format of IN, where it is not clear.")
+    ] = None,
+    target_format: Annotated[
+        str | None, typer.Option("--to", help="Format of OUT, where it is not clear.")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Replace OUT if it exists.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -133,7 +138,9 @@ def _stage_command(stage: str, summary: str) -> None:
         from mocap.pipeline import run_stage
 
         progress = ProgressLine()
-        return _outcome(as_json, run_stage(stage, session, take=take, overrides=overrides or (), progress=progress))
+        return _outcome(
+            as_json, run_stage(stage, session, take=take, overrides=overrides or (), progress=progress)
+        )
 
     app.command(name=stage, help=summary)(command)
 
@@ -162,7 +169,9 @@ def export(
         settings.append("export.formats=" + json.dumps([name.strip() for name in formats.split(",")]))
     if rig:
         settings.append(f"export.rig={json.dumps(rig)}")
-    return _outcome(as_json, run_stage("export", session, take=take, overrides=settings, progress=ProgressLine()))
+    return _outcome(
+        as_json, run_stage("export", session, take=take, overrides=settings, progress=ProgressLine())
+    )
 
 
 models = typer.Typer(help="Detector weights: list, pull, add.", no_args_is_help=True)
@@ -217,7 +226,9 @@ def doctor(as_json: Json = False, verbose: Verbose = False) -> int:
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the footage and the results go.")] = Path("demo"),
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where the footage and the results go.")
+    ] = Path("demo"),
     cameras: Annotated[int, typer.Option(help="Number of cameras.")] = 4,
     seconds: Annotated[float, typer.Option(help="Length of the performance.")] = 5.0,
     seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
@@ -242,20 +253,23 @@ def execute(arguments: Sequence[str]) -> int:
     verbose, as_json = "--verbose" in arguments, "--json" in arguments
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", force=True)
     try:
-        return int(app(list(arguments), prog_name="mocap", standalone_mode=False) or 0)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        return _failed("stopped; run the same command again to go on", INTERRUPTED, as_json)
-    except click.ClickException as error:
-        return _failed(error.format_message(), REFUSED, as_json)
+        code = int(app(list(arguments), prog_name="mocap", standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except Exception as error:  # the one place where every failure becomes a line
         if verbose:
             logging.getLogger(__name__).exception("the traceback:")
+        if hasattr(error, "format_message"):  # a wrong option; typer brings its own copy of click's errors
+            return _failed(error.format_message(), REFUSED, as_json)
         if _is_ours(error):
             return _failed(str(error), REFUSED, as_json)
         if isinstance(error, OSError):
             return _failed(f"{error.filename or 'file'}: {error.strerror or error}", REFUSED, as_json)
         fault = f"fault of this program: {type(error).__name__}: {error}; --verbose shows where"
         return _failed(fault, BROKEN, as_json)
+    if code == INTERRUPTED:
+        return _failed("stopped; run the same command again to go on", INTERRUPTED, as_json)
+    return code
 
 
 def _is_ours(error: Exception) -> bool:

@@ -1,0 +1,116 @@
+"""What came out of a take, in figures and in one picture; nothing here changes the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+import mocap
+from calibration.cameras import Cameras
+from mocap.fit.assemble import keypoints_on_body
+from mocap.keypoints import FloatArray
+from mocap.metrics import LIMB_KEYPOINTS, bone_length_std, foot_skate, held_out_error_px, jitter
+from mocap.reconstruct import Observations, observe, reprojection_px
+from mocap.session import Take
+from mocap.settings import Settings
+from rigs import load_body
+from rigs.motion import Motion
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The footage's side of a take: what the cameras saw of the actor."""
+
+    cameras: Cameras
+    """The C cameras."""
+    observations: Observations
+    """(T, C, P, K) at the take's instants."""
+
+
+def take_report(take: Take, settings: Settings) -> dict[str, Any]:
+    """Figures of a take, as far as its files go.
+
+    Lengths in metres, errors in pixels of the footage. ``reprojection`` is of the fitted body's keypoints;
+    ``held_out`` predicts each view from the others, so it needs three.
+    """
+    motions = {name: take.load_motion(name) for name in take.motion_files()}
+    report: dict[str, Any] = {
+        "program": f"mocap-studio {mocap.__version__}",
+        "take": take.name,
+        "people": {name: _motion_figures(motion) for name, motion in motions.items()},
+    }
+    if take.points_file.is_file():
+        points = take.load_points()
+        spread_m = bone_length_std(points.xyz_world[:, 0], points.keypoint_names)
+        report["points"] = {
+            "bone_length_std_m": float(np.nanmean(spread_m)),
+            "coverage": float((points.num_views > 0).mean()),
+        }
+    evidence = take_evidence(take, settings)
+    if evidence is None:
+        return report
+    names = evidence.observations.keypoint_names
+    body_xyz = fitted_keypoints(next(iter(motions.values())), evidence.observations)
+    error_px = reprojection_px(evidence.cameras, body_xyz[:, None], evidence.observations.xy_px)
+    limbs = [index for index, name in enumerate(names) if name in LIMB_KEYPOINTS]
+    report["reprojection"] = _by_camera(error_px[:, :, 0], evidence.cameras)
+    report["reprojection_limbs"] = _by_camera(error_px[:, :, 0, limbs], evidence.cameras)
+    if len(evidence.cameras) > 2:
+        held_out_px = held_out_error_px(
+            evidence.observations.xy_px[:, :, 0], evidence.observations.sigma_px[:, :, 0], evidence.cameras
+        )
+        report["held_out"] = _by_camera(held_out_px, evidence.cameras)
+        report["held_out_limbs"] = _by_camera(held_out_px[..., limbs], evidence.cameras)
+    return report
+
+
+def take_evidence(take: Take, settings: Settings) -> Evidence | None:
+    """What the cameras saw of the actor, or None where the take has no keypoints or no cameras."""
+    views = {name: take.load_keypoints(name) for name in take.keypoints_files()}
+    if not (views and take.cameras_file.is_file() and take.sync_file.is_file()):
+        return None
+    cameras = take.load_cameras()[list(views)]
+    observations, _ = observe(views, cameras, take.load_clock(), settings=settings.reconstruct)
+    return Evidence(cameras, observations)
+
+
+def fitted_keypoints(motion: Motion, observations: Observations) -> FloatArray:
+    """(T, K, 3) metres, world: where the detector should have seen the fitted body at those times."""
+    body = load_body(motion.body)
+    model, which = keypoints_on_body(body, observations.keypoint_names)
+    rotation, xyz_joint = body.pose_frames(motion.poses, motion.trans, motion.betas)
+    xyz = np.full((len(motion.time_s), len(observations.keypoint_names), 3), np.nan)
+    xyz[:, which] = model.pose(rotation, xyz_joint, torch.as_tensor(motion.betas)).numpy()
+    nearest = np.abs(motion.time_s[:, None] - observations.time_s).argmin(0)
+    return xyz[nearest]
+
+
+def _motion_figures(motion: Motion) -> dict[str, Any]:
+    skeleton = load_body(motion.body).skeleton(motion.betas)
+    feet = [index for index, name in enumerate(motion.joint_names) if name.endswith("_foot")]
+    return {
+        "frames": len(motion.time_s),
+        "rate_hz": motion.mocap_framerate,
+        "body": motion.body,
+        "height_m": float(skeleton.rest_xyz[:, 1].max() - skeleton.rest_xyz[:, 1].min()),
+        "joint_std_m": float(np.nanmean(motion.joint_std)) if np.isfinite(motion.joint_std).any() else None,
+        "acceleration_rms_m_s2": jitter(motion.joints, motion.mocap_framerate),
+        "foot_skate_m_s": foot_skate(motion.joints[:, feet], motion.mocap_framerate),
+    }
+
+
+def _by_camera(error_px: FloatArray, cameras: Cameras) -> dict[str, Any]:
+    """Quantiles of errors (T, C, ...), over all cameras and for each."""
+    each = {name: _quantiles(error_px[:, index]) for index, name in enumerate(cameras.names)}
+    return {**_quantiles(error_px), "cameras": each}
+
+
+def _quantiles(error_px: FloatArray) -> dict[str, float | None]:
+    known = error_px[np.isfinite(error_px)]
+    if known.size == 0:
+        return {"median_px": None, "mean_px": None, "p95_px": None}
+    median, p95 = np.quantile(known, (0.5, 0.95))
+    return {"median_px": float(median), "mean_px": float(known.mean()), "p95_px": float(p95)}
