@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,15 @@ class Observations:
     """(T, C, P, K, 2) distorted pixels, NaN where unseen; cameras in the order of the calibration."""
     sigma_px: FloatArray
     """(T, C, P, K) expected deviation of a coordinate, pixels."""
+
+    def at(self, instants: NDArray[np.bool_]) -> Observations:
+        """Those at some instants (T,) only."""
+        return replace(
+            self,
+            time_s=self.time_s[instants],
+            xy_px=self.xy_px[instants],
+            sigma_px=self.sigma_px[instants],
+        )
 
 
 def gather(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ DEFAULTS = ReconstructSettings()
 
 _JUMP_M = 0.25
 """A point on two views that lies further from its neighbours in time is an accident of geometry."""
+_SWAP_ROUNDS = 3
+"""Views in which left and right may be exchanged at one instant, one after the other."""
 _SLICE = 500
 """Instants triangulated between two reports of progress."""
 
@@ -139,9 +142,14 @@ def solve(
 ) -> tuple[Keypoints3D, ReconstructSummary]:
     """Points from observations; the cameras in the order of the observations' camera axis."""
     points = _triangulate(observations, cameras, settings, progress)
-    observations, swapped = unswap(observations, points, cameras)
-    if swapped.any():
-        points = _triangulate(observations, cameras, settings, progress)
+    swapped = np.zeros(observations.xy_px.shape[:2], dtype=bool)
+    for _ in range(_SWAP_ROUNDS):
+        observations, now = unswap(observations, points, cameras)
+        changed = now.any(1)
+        if not changed.any():
+            break
+        points = _put(points, changed, _triangulate(observations.at(changed), cameras, settings))
+        swapped |= now
     points, jumps = _without_jumps(points)
     summary = ReconstructSummary(
         frames=len(points.time_s),
@@ -227,6 +235,15 @@ def _triangulate(
         torch.cat([part.error_px for part in parts]).reshape(shape).numpy(),
         torch.cat([part.num_views for part in parts]).reshape(shape).numpy(),
     )
+
+
+def _put(points: Keypoints3D, at: NDArray[np.bool_], part: Keypoints3D) -> Keypoints3D:
+    """Points with those at some instants (T,) replaced."""
+    fields: dict[str, NDArray[Any]] = {}
+    for name in ("xyz_world", "covariance", "error_px", "num_views"):
+        fields[name] = getattr(points, name).copy()
+        fields[name][at] = getattr(part, name)
+    return replace(points, **fields)
 
 
 def _limit_px(cameras: Cameras, settings: ReconstructSettings) -> torch.Tensor:

@@ -19,9 +19,10 @@ _SWAP_GAIN = 2.0
 def unswap(
     observations: Observations, points: Keypoints3D, cameras: Cameras
 ) -> tuple[Observations, NDArray[np.bool_]]:
-    """Exchange left and right in those views and instants where that fits the points much better.
+    """Exchange left and right in the view where that fits the points better than anywhere else.
 
-    Legs, head and the rest are judged each for itself.
+    Legs, head and the rest are judged each for itself, and at any instant only one view is changed: a wrong
+    view bends the points, and may make a right one look wrong. Triangulate again and ask again.
 
     Returns:
         The observations, and (T, C) whether anything was exchanged.
@@ -33,8 +34,8 @@ def unswap(
     exchange = np.zeros(plain.shape, dtype=bool)
     for part in _body_parts(observations.keypoint_names):
         both = np.isfinite(plain) & np.isfinite(crossed) & part
-        gain = np.where(both, plain - crossed, 0.0).sum(-1) / np.maximum(both.sum(-1), 1)
-        exchange |= (gain > _SWAP_GAIN)[..., None] & part
+        gain = np.where(both, plain - crossed, 0.0).sum(-1) / np.maximum(both.sum(-1), 1)  # (T, C, P)
+        exchange |= ((gain > _SWAP_GAIN) & (gain == gain.max(1, keepdims=True)))[..., None] & part
     exchanged = replace(
         observations,
         xy_px=np.where(exchange[..., None], other_xy, observations.xy_px),
