@@ -123,9 +123,9 @@ def observe(
     rows = dict(association.people[0].rows)
     observations = gather(keypoints, taken_s, rows, time_s, rate_hz)
     points = _triangulate(observations, cameras, settings)
-    for index, (name, view) in enumerate(keypoints.items()):
+    for name, view in keypoints.items():
         xyz = resample(time_s, points.xyz_world[:, 0], taken_s[name], period_s=1 / rate_hz)
-        projected = cameras.project(torch.as_tensor(xyz))[0][:, index].numpy()
+        projected = cameras[name].project(torch.as_tensor(xyz))[0][:, 0].numpy()
         rows[name] = claim(view, projected, rows[name])
     main = replace(association.people[0], rows=rows)
     association = replace(association, people=(main, *association.people[1:]))

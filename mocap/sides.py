@@ -21,7 +21,7 @@ def unswap(
 ) -> tuple[Observations, NDArray[np.bool_]]:
     """Exchange left and right in the view where that fits the points better than anywhere else.
 
-    Legs, head and the rest are judged each for itself, and at any instant only one view is changed: a wrong
+    Lower and upper body are judged each for itself, and at any instant only one view is changed: a wrong
     view bends the points, and may make a right one look wrong. Triangulate again and ask again.
 
     Returns:
@@ -57,10 +57,11 @@ def _mirror(names: Sequence[str]) -> list[int]:
 
 
 def _body_parts(names: Sequence[str]) -> list[NDArray[np.bool_]]:
-    """(K,) masks of the paired keypoints of legs, arms and head, which detectors confuse one at a time."""
+    """(K,) masks of the paired keypoints of lower and upper body, which detectors confuse one at a time.
+
+    The head goes with the arms: eyes and ears alone, so near each other, cannot say which view is wrong.
+    """
     paired = np.array([index != other for index, other in enumerate(_mirror(names))])
-    legs = np.array(
-        [any(w in name for w in ("hip", "knee", "ankle", "heel", "toe", "foot")) for name in names]
-    )
-    head = np.array([any(w in name for w in ("eye", "ear", "mouth", "nose", "head")) for name in names])
-    return [paired & legs, paired & head, paired & ~legs & ~head]
+    lower = ("hip", "knee", "ankle", "heel", "toe", "foot")
+    legs = np.array([any(word in name for word in lower) for name in names])
+    return [paired & legs, paired & ~legs]
