@@ -39,7 +39,7 @@ _FRAMES_AT_ONCE = 64
 """How many frames are skinned together: 12 numbers for each vertex and frame are held meanwhile."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Body:
     """A body model: mesh, shape space, skin weights, joints, keypoints; float64, rest axes, metres."""
 
@@ -162,7 +162,7 @@ class Body:
             rest = torch.cat([rest[part] + self._pose_corrections(poses[part]) for part in chunks])
         parts = [self._skin(rest[part], joints[part], turns[part], places[part]) for part in chunks]
         vertices = torch.cat(parts) if parts else rest
-        return vertices.reshape(*batch, -1, 3), xyz_joint
+        return vertices.reshape(*batch, len(self.v_template), 3), xyz_joint
 
     def _skin(self, rest: Tensor, joints: Tensor, rotation: Tensor, xyz_joint: Tensor) -> Tensor:
         """(N, V, 3) of N poses: the blend of the joints' rigid motions moves each vertex."""
@@ -257,7 +257,10 @@ def load_body(name_or_path: str | Path = "default") -> Body:
     """
     if str(name_or_path) == "default":
         return _default_body()
-    return _body_from(str(name_or_path), read_body(Path(name_or_path)))
+    try:
+        return _body_from(str(name_or_path), read_body(Path(name_or_path)))
+    except ValueError as error:
+        raise RigError(f"{name_or_path} is no body file that can be used: {error}") from error
 
 
 @lru_cache(maxsize=1)
