@@ -1,0 +1,184 @@
+"""A virtual studio: rig, room, people, board and faults, filmed into clips with exact truth beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from calibration.boards import Board
+from calibration.cameras import Cameras
+from mocap.clip_writer import ClipWriter
+from mocap.virtual.board_path import BoardSession, board_poses
+from mocap.virtual.performer import DressedBody, Performer
+from mocap.virtual.plate import render_board
+from mocap.virtual.render import CameraView, RgbImage, render_people
+from mocap.virtual.rig import CameraRing, build_cameras
+from mocap.virtual.room import Room
+
+FloatArray = NDArray[np.floating]
+
+_NOISE_BANK = 64
+"""The noise picture is this much larger than the image each way: shifted at random it is new in every frame."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong with the footage; cameras that are not named have nothing wrong."""
+
+    start_late_s: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by which a camera's clip of the performance begins after the take's time 0."""
+    board_late_s: Mapping[str, float] = field(default_factory=dict)
+    """The same for the board clip."""
+    dropped: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Frames of the performance that a camera lost; the times of the others stay true."""
+    noise: float = 1.5
+    """Sensor noise, standard deviation in grey levels of 255."""
+    truncated: Mapping[str, float] = field(default_factory=dict)
+    """The share of a performance clip's file that was written before the camera died."""
+    knocked_deg: Mapping[str, float] = field(default_factory=dict)
+    """How far a camera was turned about the vertical between the board and the performance."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Everything that footage is made from; equal studios make equal footage."""
+
+    ring: CameraRing = field(default_factory=CameraRing)
+    """The cameras."""
+    room: Room = field(default_factory=Room)
+    """What stands behind."""
+    board: BoardSession = field(default_factory=BoardSession)
+    """The board footage."""
+    performers: tuple[Performer, ...] = (Performer(),)
+    """Who performs."""
+    seconds: float = 5.0
+    """Length of the performance."""
+    rate_hz: float = 30.0
+    """Frames a second of the performance."""
+    faults: Faults = field(default_factory=Faults)
+    """What is wrong with the footage."""
+    blur_px: float = 0.6
+    """Blur of lens and sensor, standard deviation."""
+    crf: float = 21.0
+    """x264's quality of the clips; higher is worse."""
+    seed: int = 0
+    """Of the noise."""
+
+    @property
+    def num_board_frames(self) -> int:
+        """Frames of a board clip."""
+        return round(self.board.seconds * self.board.rate_hz)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a performance clip that lost none."""
+        return round(self.seconds * self.rate_hz)
+
+    def cameras(self) -> Cameras:
+        """The true cameras while the board was shown."""
+        return build_cameras(self.ring)
+
+    def take_cameras(self) -> Cameras:
+        """The true cameras during the performance: the same but for those that were knocked."""
+        cameras = self.cameras()
+        poses = cameras.cam_from_world.clone()
+        for name, angle_deg in self.faults.knocked_deg.items():
+            index = cameras.names.index(name)
+            poses[index] = _turned(poses[index], cameras.centers_world[index], float(np.radians(angle_deg)))
+        return replace(cameras, cam_from_world=poses)
+
+    def frame_times(self, camera: str) -> tuple[FloatArray, FloatArray]:
+        """Times of a camera's performance frames.
+
+        Returns:
+            camera_s: (F,) on the camera's own clock, from its first frame slot.
+            take_s: (F,) on the take's clock.
+        """
+        lost = set(self.faults.dropped.get(camera, ()))
+        kept = np.array([index for index in range(self.num_frames) if index not in lost])
+        camera_s = kept / self.rate_hz
+        return camera_s, camera_s + self.faults.start_late_s.get(camera, 0.0)
+
+    def board_frames(self, camera: str) -> Iterator[RgbImage]:
+        """The pictures of one camera's board clip, without noise."""
+        view = CameraView(self.cameras()[camera], self.room, blur_px=self.blur_px)
+        times = np.arange(self.num_board_frames) / self.board.rate_hz
+        times = times + self.faults.board_late_s.get(camera, 0.0)
+        for pose in board_poses(self.board, self.cameras(), times):
+            yield render_board(view, self.board.board, pose)
+
+    def take_frames(self, camera: str, view: CameraView | None = None) -> Iterator[RgbImage]:
+        """The pictures of one camera's performance clip, without noise."""
+        if view is None:
+            view = CameraView(self.take_cameras()[camera], self.room, blur_px=self.blur_px)
+        _, take_s = self.frame_times(camera)
+        people = [
+            (DressedBody(one), one.motion(take_s, seconds=self.seconds, rate_hz=self.rate_hz))
+            for one in self.performers
+        ]
+        for index in range(len(take_s)):
+            yield render_people(
+                view, [(body, *body.at(motion.poses[index], motion.trans[index])) for body, motion in people]
+            )
+
+    def noisy(self, pictures: Iterator[RgbImage], seed: int) -> Iterator[RgbImage]:
+        """Pictures with sensor noise; a seed gives the same noise again."""
+        import cv2
+
+        rng = np.random.default_rng([self.seed, seed])
+        width, height = self.ring.size_px
+        shape = (height + _NOISE_BANK, width + _NOISE_BANK, 3)
+        bank = np.round(rng.normal(0, self.faults.noise, shape)).astype(np.int16)
+        for picture in pictures:
+            row, column = rng.integers(0, _NOISE_BANK, 2)
+            noise = bank[row : row + height, column : column + width]
+            yield cv2.add(picture, noise, dtype=cv2.CV_8U) if self.faults.noise > 0 else picture
+
+    def film_board(self, camera: str, path: Path) -> Iterator[int]:
+        """Write one camera's board clip; yields the number of frames written so far."""
+        pictures = self.noisy(self.board_frames(camera), 2 * self._index(camera))
+        with ClipWriter(path, self.ring.size_px, self.board.rate_hz, self.crf) as clip:
+            for number, picture in enumerate(pictures, 1):
+                clip.write(picture)
+                yield number
+
+    def film_take(self, camera: str, path: Path) -> Iterator[int]:
+        """Write one camera's performance clip; yields the number of frames written so far."""
+        pictures = self.noisy(self.take_frames(camera), 2 * self._index(camera) + 1)
+        camera_s, _ = self.frame_times(camera)
+        with ClipWriter(path, self.ring.size_px, self.rate_hz, self.crf) as clip:
+            for number, (picture, time_s) in enumerate(zip(pictures, camera_s, strict=True), 1):
+                clip.write(picture, time_s=float(time_s))
+                yield number
+        if camera in self.faults.truncated:
+            content = path.read_bytes()
+            path.write_bytes(content[: int(len(content) * self.faults.truncated[camera])])
+
+    def _index(self, camera: str) -> int:
+        return self.cameras().names.index(camera)
+
+
+def small_studio(*, seconds: float = 1.0, num_cameras: int = 2, size_px: tuple[int, int] = (640, 360)) -> Studio:
+    """A studio for tests: half-size pictures, few frames."""
+    ring = CameraRing(num_cameras=num_cameras, size_px=size_px, focal_px=850.0 * size_px[0] / 1280)
+    return Studio(ring=ring, seconds=seconds, board=BoardSession(seconds=3.0, rate_hz=5.0))
+
+
+def demo_board() -> Board:
+    """The board of the demo: large squares, because 720 lines of picture show it across a whole stage."""
+    return Board(square_m=0.10, marker_m=0.08)
+
+
+def _turned(cam_from_world: torch.Tensor, center: torch.Tensor, angle: float) -> torch.Tensor:
+    """A pose after its camera was turned about the vertical through its centre."""
+    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
+    turn = torch.tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    pose = cam_from_world.clone()
+    pose[:3, :3] = cam_from_world[:3, :3] @ turn.T
+    pose[:3, 3] = -pose[:3, :3] @ center
+    return pose
