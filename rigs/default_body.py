@@ -27,6 +27,7 @@ from rigs.bake.mesh import decimate, vertex_areas
 from rigs.bake.shape_space import principal_shapes
 from rigs.bake.t_pose import bone_of, straighten_anny, straighten_joints
 from rigs.body_files import FORMAT, VERSION
+from rigs.errors import RigError
 from rigs.skeleton import SMPL_JOINT_NAMES, SMPL_PARENTS
 
 FloatArray = NDArray[np.float64]
@@ -189,5 +190,10 @@ def _rounded(values: FloatArray) -> NDArray[np.float32]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m rigs.default_body OUT.npz")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    bake(Path(sys.argv[1]))
+    try:
+        bake(Path(sys.argv[1]))
+    except RigError as error:
+        sys.exit(str(error))
