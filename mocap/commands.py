@@ -60,7 +60,9 @@ def cameras(
     if target is not None:
         target = _cameras_file(target)
         if target.exists() and not force and not (target.is_dir() and not any(target.iterdir())):
-            raise InputError("is there already", where=target, todo="choose another name, or --force to replace it")
+            raise InputError(
+                "is there already", where=target, todo="choose another name, or --force to replace it"
+            )
         write_cameras(read, target, target_format)
     rows = [
         {

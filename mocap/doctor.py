@@ -28,7 +28,7 @@ def examine() -> list[dict[str, Any]]:
     """
     rows = [_row("Python", sys.version_info >= (3, 11), platform.python_version())]
     rows += [_library(module, *facts) for module, facts in _LIBRARIES.items()]
-    return rows + [_body(), *_models()]
+    return [*rows, _body(), *_models()]
 
 
 def _row(what: str, works: bool, note: str, *, optional: bool = False) -> dict[str, Any]:
@@ -64,7 +64,9 @@ def _models() -> list[dict[str, Any]]:
         _row(
             f"model {entry['name']}",
             bool(entry["installed"]),
-            "installed" if entry["installed"] else f"fetched on first use, or: mocap models pull {entry['name']}",
+            "installed"
+            if entry["installed"]
+            else f"fetched on first use, or: mocap models pull {entry['name']}",
             optional=True,
         )
         for entry in listing()

@@ -49,9 +49,13 @@ def write_atomic(path: Path, data: bytes) -> None:
 def _write_error(error: OSError, path: Path) -> InputError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(
-            "the disk is full", where=path, todo="free some space and run the same command again; nothing was lost"
+            "the disk is full",
+            where=path,
+            todo="free some space and run the same command again; nothing was lost",
         )
-    return InputError(f"cannot be written ({error.strerror})", where=path, todo="check the folder's permissions")
+    return InputError(
+        f"cannot be written ({error.strerror})", where=path, todo="check the folder's permissions"
+    )
 
 
 def write_json(path: Path, format_name: str, version: int, content: Mapping[str, Any]) -> None:
@@ -103,7 +107,12 @@ def read_npz(path: Path, format_name: str, version: int, *, required: tuple[str,
         raise InputError(
             f"lacks {', '.join(missing)}", where=path, todo=f"it holds: {', '.join(arrays) or 'nothing'}"
         )
-    check_version({key: arrays[key].item() for key in ("format", "version") if key in arrays}, format_name, version, path)
+    check_version(
+        {key: arrays[key].item() for key in ("format", "version") if key in arrays},
+        format_name,
+        version,
+        path,
+    )
     return arrays
 
 
@@ -111,13 +120,17 @@ def check_version(document: Mapping[str, Any], format_name: str, version: int, p
     """Refuse a file of another format, or of a version that is newer than this program."""
     seen = document.get("format", format_name)
     if seen != format_name:
-        raise InputError(f"is a '{seen}' file, not '{format_name}'", where=path, todo="check the file's place")
+        raise InputError(
+            f"is a '{seen}' file, not '{format_name}'", where=path, todo="check the file's place"
+        )
     number = document.get("version", 1)
     if not isinstance(number, int) or number < 1:
         raise InputError(f"has no valid version ({number!r})", where=path, todo="it should be a whole number")
     if number > version:
         raise InputError(
-            f"has version {number} and this program reads up to {version}", where=path, todo="update mocap-studio"
+            f"has version {number} and this program reads up to {version}",
+            where=path,
+            todo="update mocap-studio",
         )
 
 
@@ -143,14 +156,10 @@ def _plain(value: Any) -> Any:
     """JSON-ready value; what is not a number in the data (missing) is null in the file."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, Path):
-        return str(value)
-    return value
+    return str(value) if isinstance(value, Path) else value

@@ -137,10 +137,14 @@ def check_take(take: Take) -> None:
         return
     names = sorted({*take.clips(), *take.keypoints_files()})
     if not names:
-        raise InputError("empty take", where=take.folder, todo="put one clip of each camera there: <camera>.mp4")
+        raise InputError(
+            "empty take", where=take.folder, todo="put one clip of each camera there: <camera>.mp4"
+        )
     if len(names) < 2:
         raise InputError(
-            f"a take with one camera ({names[0]})", where=take.folder, todo="depth needs clips of two cameras or more"
+            f"a take with one camera ({names[0]})",
+            where=take.folder,
+            todo="depth needs clips of two cameras or more",
         )
     if take.session.cameras_file.is_file() or take.cameras_file.is_file():
         _check_sizes(take, cameras_of(take))
@@ -403,7 +407,9 @@ def _unless_fresh(record: Record, stage: Stage, name: str, work: Callable[[], Ou
 def _left_alone(name: str, state: State) -> Outcome:
     if state is State.FRESH:
         return Outcome(skipped=(name,))
-    _log.warning("%s: what is there was made or edited elsewhere and is kept; delete it to have it made", name)
+    _log.warning(
+        "%s: what is there was made or edited elsewhere and is kept; delete it to have it made", name
+    )
     return Outcome(kept=(name,))
 
 

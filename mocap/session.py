@@ -70,7 +70,9 @@ class Session:
             raise InputError("no such session", where=root, todo=f"make one with: mocap new {root}")
         if not session.settings_file.is_file():
             raise InputError(
-                "no session.toml here, so this is no session", where=root, todo=f"make one with: mocap new {root}"
+                "no session.toml here, so this is no session",
+                where=root,
+                todo=f"make one with: mocap new {root}",
             )
         return session
 
@@ -119,7 +121,9 @@ class Session:
             else []
         )
         if name is not None and name not in names:
-            raise InputError(f"no take '{name}'", where=folder, todo=f"there is: {', '.join(names) or 'none'}")
+            raise InputError(
+                f"no take '{name}'", where=folder, todo=f"there is: {', '.join(names) or 'none'}"
+            )
         if not names:
             raise InputError(
                 "no takes", where=folder, todo="put the clips of a take into takes/<take>/<camera>.mp4"
@@ -345,9 +349,9 @@ _FOREIGN_STD_M = 0.015
 
 
 def settings_text(name: str, settings: Settings) -> str:
-    """A ``session.toml`` that explains itself: the board as it is, the rest commented out at its defaults."""
+    """A ``session.toml`` that explains itself: the board as it is, other defaults commented out."""
     lines = [
-        "# Settings of this session. Those behind a '#' stand at their defaults: remove the '#' to change one.",
+        "# Settings of this session. Those behind a '#' stand at their defaults: remove it to change one.",
         "",
         'format = "mocap-studio session"',
         "version = 1",
@@ -359,7 +363,9 @@ def settings_text(name: str, settings: Settings) -> str:
         docs = field_docs(type(node))
         for key, value in vars(node).items():
             mark = "" if isinstance(node, BoardSettings) or value != getattr(default, key) else "# "
-            lines.append(f"{mark}{f'{key} = {_toml(value)}':<34}  # {' '.join(docs.get(key, '').split())}".rstrip(" #"))
+            lines.append(
+                f"{mark}{f'{key} = {_toml(value)}':<34}  # {' '.join(docs.get(key, '').split())}".rstrip(" #")
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -394,8 +400,7 @@ def _load_cameras(path: Path) -> Cameras:
         raise InputError(
             "no calibrated cameras",
             where=path,
-            todo="run mocap calibrate, or bring another tool's calibration with: mocap cameras IN "
-            f"{path}",
+            todo=f"run mocap calibrate, or bring another tool's calibration with: mocap cameras IN {path}",
         )
     return load_cameras(path)
 

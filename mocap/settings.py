@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,14 @@ class DetectSettings:
 
     detector: str = "blazepose"
     """Name in the DETECTORS table."""
-    variant: str = "heavy"
-    """heavy (most accurate), full or lite (fast)."""
+    variant: str = "best"
+    """heavy (most accurate), full, lite (fast), or best: heavy, and full where heavy cannot be had."""
     mirror: bool = True
     """Also run on the mirror image and average: doubles the time, lowers the error."""
     max_people: int = 4
     """Most people looked for in one image."""
+    search_interval_s: float = 0.5
+    """How long a person who comes into the image may stay unnoticed, seconds."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ def field_docs(node: type) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(node))
     body = typing.cast(ast.ClassDef, tree.body[0]).body
     docs = {}
-    for item, after in zip(body, body[1:], strict=False):
+    for item, after in pairwise(body):
         if isinstance(item, ast.AnnAssign) and isinstance(after, ast.Expr):
             docs[ast.unparse(item.target)] = str(ast.literal_eval(after.value))
     return docs
@@ -197,9 +200,7 @@ def _node(
             raise ConfigError(
                 f"unknown key '{key}' in [{section}]", where=where, todo=f"valid: {', '.join(hints)}"
             )
-    checked = {
-        key: _value(hints[key], value, f"{section}.{key}", where) for key, value in values.items()
-    }
+    checked = {key: _value(hints[key], value, f"{section}.{key}", where) for key, value in values.items()}
     return dataclasses.replace(base, **checked) if base is not None else kind(**checked)
 
 

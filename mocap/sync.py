@@ -65,7 +65,9 @@ def synchronize(
     unknown = [name for name in settings.offsets_s if name not in cameras]
     if unknown:
         raise InputError(
-            f"no camera '{unknown[0]}' in this take", where="sync.offsets_s", todo=f"it has: {', '.join(cameras)}"
+            f"no camera '{unknown[0]}' in this take",
+            where="sync.offsets_s",
+            todo=f"it has: {', '.join(cameras)}",
         )
     return Clock(
         {

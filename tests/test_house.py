@@ -43,7 +43,9 @@ def sources() -> list[tuple[str, Path]]:
     return [(package, path) for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-@pytest.mark.parametrize(("package", "path"), sources(), ids=lambda value: str(value).removeprefix(f"{ROOT}/"))
+@pytest.mark.parametrize(
+    ("package", "path"), sources(), ids=lambda value: str(value).removeprefix(f"{ROOT}/")
+)
 def test_a_package_imports_only_from_floors_below(package: str, path: Path) -> None:
     assert not upward(package, path.read_text())
 
@@ -55,7 +57,9 @@ def test_the_floor_check_sees_a_violation() -> None:
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_libraries_stay_where_they_belong(library: str) -> None:
-    users = [path.relative_to(ROOT).as_posix() for _, path in sources() if library in imported(path.read_text())]
+    users = [
+        path.relative_to(ROOT).as_posix() for _, path in sources() if library in imported(path.read_text())
+    ]
     assert [user for user in users if not user.startswith(ONLY_IN[library])] == []
 
 
@@ -82,8 +86,8 @@ def test_the_check_of_heavy_imports_sees_one() -> None:
 def test_everything_but_the_users_own_bodies_works_without_smplx() -> None:
     blocked = (
         "import sys\nsys.modules['smplx'] = None\n"
-        "import mocap.cli, mocap.pipeline, mocap.calibrate, mocap.reconstruct, mocap.fit, mocap.detect, exporters\n"
-        "import mocap.virtual.demo\nfrom rigs import load_body\nload_body('default')"
+        "import mocap.cli, mocap.pipeline, mocap.calibrate, mocap.reconstruct, mocap.fit, mocap.detect\n"
+        "import exporters, mocap.virtual.demo\nfrom rigs import load_body\nload_body('default')"
     )
     assert "rigs" in modules_after(blocked)
 
@@ -91,6 +95,8 @@ def test_everything_but_the_users_own_bodies_works_without_smplx() -> None:
 def test_no_registry_or_machine_is_named() -> None:
     # Split so that this file does not name them either.
     banned = ["py" + "pi.org", "npm" + "js.org", "python" + "hosted.org", "registry." + "npm", "/work" + "/"]
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
     texts = {name: (ROOT / name).read_bytes() for name in tracked if name and (ROOT / name).is_file()}
     assert [(name, word) for name, text in texts.items() for word in banned if word.encode() in text] == []

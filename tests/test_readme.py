@@ -47,7 +47,9 @@ def test_the_commands_do_what_the_readme_says(desk: Path) -> None:
     script += [command for command in commands() if not command.startswith(("make ", "export "))]
     bring = next(index for index, line in enumerate(script) if line.startswith("mocap cameras"))
     script.insert(bring, "cp stage1/cameras.toml footage/calibration_of_another_tool.toml")
-    done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=desk, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(script)], cwd=desk, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr + done.stdout
     exports = sorted(path.name for path in (desk / "stage1" / "takes" / "walk" / "export").iterdir())
     assert exports == ["person1.bvh", "person1.npz"]

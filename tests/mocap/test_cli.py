@@ -85,7 +85,9 @@ def test_cameras_of_other_names(session: Session, capsys: pytest.CaptureFixture[
     assert all(name in line for name in ("cam1", "cam2", "left", "right"))
 
 
-def test_footage_of_another_size_than_the_calibration(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+def test_footage_of_another_size_than_the_calibration(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
     two_clips(session)
     session.cameras_file.write_text(calibration(["cam1", "cam2"]).replace("[64, 48]", "[1920, 1080]"))
     line = refusal(capsys, "run", session.root)
@@ -110,7 +112,9 @@ def test_newer_session_and_unknown_key(session: Session, capsys: pytest.CaptureF
     session.settings_file.write_text("version = 99\n")
     assert "version 99" in refusal(capsys, "run", session.root)
     session.settings_file.write_text("[detect]\nvariantt = 'x'\n")
-    assert "unknown key 'variantt' in [detect]; valid: detector, variant" in refusal(capsys, "run", session.root)
+    assert "unknown key 'variantt' in [detect]; valid: detector, variant" in refusal(
+        capsys, "run", session.root
+    )
 
 
 def test_a_wrong_option_is_one_line(capsys: pytest.CaptureFixture[str], session: Session) -> None:
@@ -126,7 +130,9 @@ def test_json_is_the_last_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "no such session" in answer["error"]
 
 
-def test_ctrl_c_is_130(session: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_130(
+    session: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 

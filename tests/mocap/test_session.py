@@ -28,7 +28,9 @@ def points() -> Keypoints3D:
     covariance = np.broadcast_to(np.eye(3) * 1e-4, (5, 1, 3, 3, 3)).copy()
     names = ("nose", "left_ankle", "right_ankle")
     counts = np.full((5, 1, 3), 3)
-    return Keypoints3D(np.arange(5) / 30, np.array([0]), names, xyz_world, covariance, np.ones((5, 1, 3)), counts)
+    return Keypoints3D(
+        np.arange(5) / 30, np.array([0]), names, xyz_world, covariance, np.ones((5, 1, 3)), counts
+    )
 
 
 def equal(first: object, second: object) -> bool:
@@ -74,7 +76,9 @@ def test_takes_are_named_in_the_refusal(session: Session) -> None:
 
 def test_an_unknown_key_lists_the_valid_ones(session: Session) -> None:
     session.settings_file.write_text("colour = 3\n")
-    with pytest.raises(ConfigError, match="unknown key 'colour'; valid: board,.*export, format, version, name"):
+    with pytest.raises(
+        ConfigError, match=r"unknown key 'colour'; valid: board,.*export, format, version, name"
+    ):
         session.load_settings()
 
 
@@ -116,7 +120,10 @@ def test_points_come_back_and_may_come_without_uncertainty(session: Session) -> 
     assert equal(points(), take.load_points())
     bare = points()
     np.savez(
-        take.points_file, time_s=bare.time_s, keypoint_names=np.array(bare.keypoint_names), xyz_world=bare.xyz_world
+        take.points_file,
+        time_s=bare.time_s,
+        keypoint_names=np.array(bare.keypoint_names),
+        xyz_world=bare.xyz_world,
     )
     loaded = take.load_points()
     assert np.isfinite(loaded.covariance).all()

@@ -10,11 +10,18 @@ from mocap.settings import Settings, field_docs, settings_from, with_overrides
 
 def parsed(text: str) -> Settings:
     table = tomllib.loads(text)
-    return settings_from({key: value for key, value in table.items() if isinstance(value, dict)}, where="x.toml")
+    return settings_from(
+        {key: value for key, value in table.items() if isinstance(value, dict)}, where="x.toml"
+    )
 
 
 def test_the_text_of_settings_reads_back_as_they_were() -> None:
-    overrides = ["fit.max_iterations=7", "detect.variant=lite", 'export.formats=["bvh", "npz"]', "board.inverted=true"]
+    overrides = [
+        "fit.max_iterations=7",
+        "detect.variant=lite",
+        'export.formats=["bvh", "npz"]',
+        "board.inverted=true",
+    ]
     settings = with_overrides(Settings(), [*overrides, "sync.offsets_s={cam1 = -0.25}"])
     assert parsed(settings_text('the "one"', settings)) == settings
     assert parsed(settings_text("plain", Settings())) == Settings()
@@ -48,7 +55,9 @@ def test_whole_numbers_pass_as_floats() -> None:
     assert parsed("[board]\nsquare_m = 1\n").board.square_m == 1.0
 
 
-@pytest.mark.parametrize("override", ["fit", "fit=3", "nothing.x=1", "fit.nothing=1", "fit.max_iterations=few"])
+@pytest.mark.parametrize(
+    "override", ["fit", "fit=3", "nothing.x=1", "fit.nothing=1", "fit.max_iterations=few"]
+)
 def test_a_wrong_override_is_refused(override: str) -> None:
     with pytest.raises(ConfigError):
         with_overrides(Settings(), [override])
