@@ -1,0 +1,90 @@
+"""Compare a BVH with the motion it was made from, through the eyes of Blender, three.js and Assimp.
+
+Usage, from the repository: .venv/bin/python -m tests.clients.check_bvh FILE.bvh MOTION.npz [RIG]
+Needs tests/clients/install.sh. Exit 1 when a joint of any frame is off by 0.05 mm or more in any of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rigs.motion import Motion
+from rigs.rig_names import load_rig_names
+
+from .readers import READERS, NotInstalledError, Read, ReaderError
+
+MAX_ERROR_MM = 0.05
+"""Five times what any client was seen to differ by on good files; a wrong digit is far above."""
+MAX_RATE_ERROR = 1e-5
+"""Relative; a frame in an hour at 30 Hz."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one client's joints differ from the motion's."""
+
+    client: str
+    max_mm: float
+    mean_mm: float
+    worst: str
+    """Joint and frame of the largest difference, or what else is wrong."""
+    usable: bool
+
+
+def compare(client: str, read: Read, motion: Motion, names: Mapping[str, str]) -> Comparison:
+    """Joints of all frames against the motion's; joints that the rig leaves out do not count."""
+    wanted = {names[joint]: index for index, joint in enumerate(motion.joint_names) if joint in names}
+    missing = sorted(set(wanted) ^ set(read.names))
+    if missing:
+        return Comparison(client, np.inf, np.inf, f"joints differ: {', '.join(missing)}", False)
+    truth = motion.joints[:, [wanted[name] for name in read.names]]
+    if truth.shape != read.joints.shape:
+        found = f"{len(read.joints)} frames, not {len(truth)}"
+        return Comparison(client, np.inf, np.inf, found, False)
+    error_mm = np.linalg.norm(read.joints - truth, axis=-1) * 1000
+    frame, joint = np.unravel_index(int(np.argmax(error_mm)), error_mm.shape)
+    worst = f"{read.names[joint]}, frame {frame}"
+    usable = bool(error_mm.max() < MAX_ERROR_MM)
+    if len(truth) > 1 and abs(read.rate_hz / motion.mocap_framerate - 1) > MAX_RATE_ERROR:
+        worst, usable = f"plays at {read.rate_hz:.4f} Hz, not {motion.mocap_framerate:.4f}", False
+    return Comparison(client, float(error_mm.max()), float(error_mm.mean()), worst, usable)
+
+
+def check_bvh(file: Path, motion: Motion, names: Mapping[str, str]) -> list[Comparison]:
+    """Ask every client; one that is not installed or refuses the file is not usable."""
+    results: list[Comparison] = []
+    for client, reader in READERS.items():
+        try:
+            results.append(compare(client, reader(file), motion, names))
+        except (NotInstalledError, ReaderError) as error:
+            results.append(Comparison(client, np.inf, np.inf, str(error), False))
+    return results
+
+
+def table(results: list[Comparison]) -> str:
+    """The results for people."""
+    lines = [f"{'client':16s}{'max mm':>10s}{'mean mm':>10s}  worst"]
+    for row in results:
+        verdict = "" if row.usable else "  WRONG"
+        lines.append(f"{row.client:16s}{row.max_mm:10.4f}{row.mean_mm:10.4f}  {row.worst}{verdict}")
+    return "\n".join(lines)
+
+
+def main(file: str, motion_file: str, rig: str = "mixamo") -> int:
+    """Print the table; 0 when every client agrees with the motion."""
+    with np.load(motion_file) as arrays:
+        motion = Motion.from_arrays(dict(arrays), where=motion_file)
+    results = check_bvh(Path(file), motion, load_rig_names(rig))
+    sys.stdout.write(table(results) + "\n")
+    return 0 if all(row.usable for row in results) else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))
