@@ -229,20 +229,29 @@ class Cameras:
         """
         xy, valid, xyz_cam = self._normalise(self._to_camera(xyz_world))
         bent, d_xy, d_k = self._by_model(lambda lens, xy, k: lens.distort_jacobian(xy, k), xy)
-        seen = valid[..., None, None]
-        focal = self.focal_px[:, None, :, None]
+        # A zero focal length where nothing is seen makes every derivative zero.
+        focal = torch.where(valid[..., None], self.focal_px[:, None], 0)[..., None]
+        across = d_xy * (focal / xyz_cam[..., None, 2:])
+        x, y, z = (part[..., None] for part in xyz_cam.unbind(-1))
         # d bent / d xyz_cam = d_xy [[1, 0, -x], [0, 1, -y]] / z
-        across = torch.where(seen, focal * d_xy / xyz_cam[..., 2:, None], 0)
-        d_cam = torch.cat((across, -across @ xy[..., None]), -1)
-        d_turn = torch.linalg.cross(xyz_cam[..., None, :].expand_as(d_cam), d_cam, dim=-1)
-        d_center = torch.eye(2, dtype=bent.dtype, device=bent.device).expand(*bent.shape, 2)
-        d_intrinsics = torch.cat((torch.diag_embed(bent), d_center, focal * d_k), -1)
+        d_pose = across.new_empty(*across.shape[:-1], 6)
+        d_pose[..., :2] = across
+        du, dv, dw = across[..., 0], across[..., 1], -(across @ xy[..., None])[..., 0]
+        d_pose[..., 2] = dw
+        d_pose[..., 3] = y * dw - z * dv
+        d_pose[..., 4] = z * du - x * dw
+        d_pose[..., 5] = x * dv - y * du
+        d_intrinsics = d_k.new_zeros(*d_k.shape[:-1], 4 + d_k.shape[-1])
+        for row in (0, 1):
+            d_intrinsics[..., row, row] = torch.where(valid, bent[..., row], 0)
+            d_intrinsics[..., row, 2 + row] = valid.to(d_k.dtype)
+        d_intrinsics[..., 4:] = focal * d_k
         return ProjectionJacobian(
             xy_px=torch.where(valid[..., None], self._to_pixels(bent), torch.nan),
             valid=valid,
-            d_point=d_cam @ self._safe_poses[:, None, :3, :3],
-            d_pose=torch.cat((d_cam, d_turn), -1),
-            d_intrinsics=torch.where(seen, d_intrinsics, 0),
+            d_point=d_pose[..., :3] @ self._safe_poses[:, None, :3, :3],
+            d_pose=d_pose,
+            d_intrinsics=d_intrinsics,
         )
 
     @cached_property

@@ -9,6 +9,7 @@ camera is a file, several are a folder with a folder for each, as in an OpenCap 
 
 import io
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,13 @@ def looks_pickled(source: Source) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*/{FILE}"))
+    """Those of a session, cam2 before cam10."""
+
+    def order(path: Path) -> list[tuple[int, str]]:
+        parts = re.findall(r"[0-9]+|[^0-9]+", path.parent.name)
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+    return sorted(folder.glob(f"*/{FILE}"), key=order)
 
 
 def read_opencap(source: Source, metres: float) -> list[CameraRecord]:
