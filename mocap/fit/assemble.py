@@ -26,12 +26,16 @@ from rigs.limits import joint_limits
 _WALL_SLACK_RAD = math.radians(5.0)
 """People differ: a wall begins this far beyond the published range."""
 _WALL_SD_RAD = math.radians(3.0)
+_REST_SHARE = 0.05
+"""A posture lasts: frames of the same one say but once how far from rest it is. With more, the pull of thousands
+of frames bends shape and offsets."""
 _FLOOR_SD_M = 0.010
 _SLIP_SD_M_S = 0.03
 _SPEED_SD_M_S = 3.0
 _SPEED_SD_RAD_S = 10.0
-_LEVER_M = 0.02
-"""A joint that moves no keypoint by more than this for a turn of one radian is not solved for."""
+_LEVER_M = 0.08
+"""A joint that moves no keypoint by more than this for a turn of one radian is not solved for, as toes and fingers
+with one keypoint near them: noise would turn it at will, and stretch the lever to turn it more easily."""
 _LIVELY = {
     "spine1": 0.4,
     "spine2": 0.4,
@@ -149,7 +153,7 @@ def make_problem(
     speed = torch.tensor([_SPEED_SD_M_S] + [_SPEED_SD_RAD_S] * len(names), dtype=torch.float64)
     terms = [
         KeypointTerm(seen.points, seen.xyz_world, seen.covariance + floor, Loss(share, settings.tail)),
-        RestTerm(layout, jointed, rest_sd_rad(turning), Loss(share)),
+        RestTerm(layout, jointed, rest_sd_rad(turning), Loss(share * _REST_SHARE)),
         LimitTerm(layout, jointed, axes, walls, _WALL_SD_RAD, Loss(share)),
         AccelerationTerm(layout, seen.steps, torch.cat([pelvis, lively]), Loss()),
         SpeedTerm(layout, seen.steps, speed, Loss()),

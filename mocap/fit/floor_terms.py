@@ -40,7 +40,7 @@ class FloorTerm:
         by = posed.jacobian(self.soles)
         factor = (counts / self.sd_m)[..., None, None]
         pose, betas = (part[: posed.own, :, 2:] * factor for part in (by.pose, by.betas))
-        return Jacobian((pose,), torch.arange(pose.shape[-1]), betas, _beta_columns(betas))
+        return Jacobian((pose,), torch.arange(pose.shape[-1]), betas, _beta_columns(betas), betas.shape[-1])
 
 
 class SlipTerm:

@@ -56,4 +56,5 @@ class KeypointTerm:
             torch.arange(layout.num_pose),
             whitener @ torch.cat([by.betas[own], by.offset[own]], -1),
             torch.cat([beta_columns, offset_columns], -1),
+            shared=layout.num_betas,
         )

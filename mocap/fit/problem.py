@@ -154,12 +154,20 @@ def _add_vector(into: Tensor, left: Tensor, residual: Tensor, columns: Tensor) -
 def _add_border(into: Tensor, pose: Tensor, border: Tensor, by: Jacobian) -> None:
     """``into[n] += poseᵀ border``; ``into`` is (n, D, Q)."""
     assert by.border_columns is not None
-    square = pose.mT @ border  # (n, G, c, q)
     if by.columns.dim() == 1:
-        rows = torch.zeros(len(into), square.shape[2], into.shape[-1], dtype=into.dtype)
-        rows.index_add_(2, by.border_columns.flatten(), square.transpose(1, 2).flatten(2))
+        rows = torch.zeros(len(into), pose.shape[-1], into.shape[-1], dtype=into.dtype)
+        common, own = border[..., : by.shared], border[..., by.shared :]
+        rows.index_add_(
+            2, by.border_columns[0, : by.shared], pose.flatten(1, 2).mT @ common.flatten(1, 2)
+        )
+        if own.shape[-1]:
+            square = torch.zeros(len(into), pose.shape[-1], *own.shape[1:2], own.shape[-1], dtype=into.dtype)
+            for row in range(own.shape[2]):
+                square += pose[:, :, row].transpose(1, 2)[..., None] * own[:, None, :, row]
+            rows.index_add_(2, by.border_columns[:, by.shared :].flatten(), square.flatten(2))
         into[:, by.columns] += rows
     else:
+        square = pose.mT @ border  # (n, G, c, q)
         place = by.columns[:, :, None] * into.shape[-1] + by.border_columns[:, None, :]
         into.view(len(into), -1).index_add_(1, place.flatten(), square.flatten(1))
 

@@ -17,7 +17,7 @@ _START_DAMPING = 1e-4
 _LARGEST_DAMPING = 1e8
 _SMALL_STEP = 1e-4
 """Radians and metres: a tenth of a millimetre, well below what any camera resolves."""
-_SMALL_GAIN = 1e-5
+_SMALL_GAIN = 1e-4
 """Share of the cost; what another iteration would gain is far below the noise."""
 
 

@@ -49,6 +49,8 @@ class Jacobian(NamedTuple):
     """(n, G, m, q) by border unknowns."""
     border_columns: Tensor | None = None
     """(G, q) the border columns of each group."""
+    shared: int = 0
+    """How many leading border columns are the same in all groups; only makes the sums faster."""
 
 
 class Term(Protocol):
