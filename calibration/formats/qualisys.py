@@ -69,10 +69,24 @@ def _record(camera: ET.Element, where: str, metres: float, binning: float) -> Ca
         where,
         matrix=matrix,
         distortion=[k1, k2, p1, p2, k3],
-        size_px=(float(right - left + 1) / binning, float(bottom - top + 1) / binning),
+        size_px=(
+            _extent(left, right, intrinsic.get("sensorMaxU")) / binning,
+            _extent(top, bottom, intrinsic.get("sensorMaxV")) / binning,
+        ),
         rotation=rotation,
         center=center,
     )
+
+
+def _extent(first: float, last: float, sensor_max: str | None) -> float:
+    """Pixels of one side. Pose2Sim's files give the end instead of the last pixel.
+
+    Its files show in a difference that is even, as sides are, and in a sensor that does not end one
+    subpixel before a whole pixel, as Qualisys' own do.
+    """
+    counted = sensor_max is not None and (float(sensor_max) + 1) % _SUBPIXELS == 0
+    exclusive = (last - first) % 2 == 0 and not counted
+    return float(last - first) if exclusive else float(last - first + 1)
 
 
 def _child(camera: ET.Element, tag: str, where: str) -> ET.Element:

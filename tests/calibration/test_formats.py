@@ -447,6 +447,18 @@ def test_qualisys_field_of_view_and_binning(make_cameras: MakeCameras, tmp_path:
     assert torch.allclose(halved.focal_px, cropped.focal_px / 2)
 
 
+def test_qualisys_sides_that_count_the_end(make_cameras: MakeCameras, tmp_path: Path) -> None:
+    """Pose2Sim writes the width where Qualisys writes the last pixel."""
+    path = tmp_path / "calibration.qca.txt"
+    write_cameras(make_cameras(5), path)
+    text = path.read_text().replace('right="1919" bottom="1079"', 'right="1920" bottom="1080"')
+    text = text.replace('sensorMaxU="122879.0"', 'sensorMaxU="122880"')
+    path.write_text(text.replace('sensorMaxV="69119.0"', 'sensorMaxV="69120"'))
+    same(read_cameras(path), make_cameras(5))
+    odd = replace(make_cameras(5), size_px=torch.tensor([[641.0, 481.0]] * 3, dtype=torch.float64))
+    same(read_cameras(written(odd, tmp_path, "qualisys")), odd)
+
+
 def test_qualisys_text_with_entities_is_not_read(make_cameras: MakeCameras, tmp_path: Path) -> None:
     path = tmp_path / "c.qca.txt"
     write_cameras(make_cameras(5), path)
