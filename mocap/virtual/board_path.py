@@ -87,7 +87,7 @@ class _Showing:
 
 
 def _key_poses(session: BoardSession, cameras: Cameras) -> tuple[FloatArray, Rotation]:
-    """Middles (N, 3) and turns of the board that the path goes through; the first is at rest on the origin."""
+    """Middles (N, 3) and turns of the board on its path; the first is at rest on the origin."""
     rng = np.random.default_rng(session.seed)
     width, height = session.board.size_m
     centers = cameras.centers_world.numpy()
@@ -125,13 +125,13 @@ def _to_one(
 def _to_two(
     center: FloatArray, following: FloatArray, stage: FloatArray, rng: np.random.Generator
 ) -> list[_Showing]:
-    """Shown to two neighbours at once, twice: facing up between them, low and near, then higher and farther."""
+    """Shown to two neighbours at once, twice: facing up between them, first low, then higher."""
     between = (center + following) / 2
     showings: list[_Showing] = []
     for share, height in ((0.35, 0.55), (0.1, 1.0)):
         middle = np.array([*(stage + share * (between[:2] - stage)), height + rng.uniform(-0.1, 0.1)])
         tilt = tuple(rng.uniform(-9, 9, 2))
-        showings.append(_Showing(middle, between + [0.0, 0.0, 0.25], tilt, rng.uniform(-35, 35)))
+        showings.append(_Showing(middle, between + np.array([0.0, 0.0, 0.25]), tilt, rng.uniform(-35, 35)))
     return showings
 
 

@@ -1,4 +1,4 @@
-"""Filming: clips of all cameras into a session, in parallel processes, and the truth into a folder of its own."""
+"""Filming: clips of all cameras into a session, in parallel, and the truth into a folder of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ TRUTH_KEYPOINTS = KEYPOINT_SETS["blazepose33"]
 
 
 def film(
-    studio: Studio, session: Session, *, take: str = "take1", progress: Progress = silent,
+    studio: Studio,
+    session: Session,
+    *,
+    take: str = "take1",
+    progress: Progress = silent,
     processes: int | None = None,
 ) -> None:
     """Film the board and the performance into a session's folders.
@@ -75,7 +79,9 @@ def _film_in_parallel(
     context = multiprocessing.get_context("spawn")
     ticks = context.Queue()
     done = 0
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_worker, initargs=(ticks,)) as pool:
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_begin_worker, initargs=(ticks,)
+    ) as pool:
         waiting: set[Future[None]] = {pool.submit(_film_part, studio, part) for part in parts}
         try:
             while waiting:
@@ -119,9 +125,9 @@ def _film_part(studio: Studio, jobs: list[tuple[str, str, Path]]) -> None:
 
 
 def write_truth(studio: Studio, folder: Path, *, take: str = "take1") -> Session:
-    """Write what is true into a folder laid out like a session: cameras, clocks, motions, keypoints, board poses.
+    """Write what is true into a folder laid out like a session.
 
-    The chain never reads it; without ``session.toml`` it is no session to it.
+    Cameras, clocks, motions, keypoints and board poses. The chain never reads it; without ``session.toml`` it is no session to it.
     """
     truth = Session(folder)
     cameras = studio.cameras()

@@ -44,7 +44,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Marks:
-    """Places on one resting body that the clothes and the face are painted by, metres, pelvis at the origin."""
+    """Places on one resting body that clothes and face are painted by, metres, pelvis at the origin."""
 
     ankle_y: float
     waist_y: float

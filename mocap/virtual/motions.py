@@ -1,7 +1,7 @@
-"""From a script of moves to SMPL poses: planned feet, a pelvis that both legs reach, two-bone legs, key-posed arms.
+"""From a script of moves to SMPL poses: planned feet, two-bone legs, key-posed arms.
 
-The feet are planned first and the legs solved to them, so a foot that stands does not slide, whatever the body's
-proportions.
+The feet are planned first and the legs solved to them, so a foot that stands does not slide, whatever the
+body's proportions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from scipy.spatial.transform import Rotation
 
-from mocap.virtual.moves import SIDES, Script, Side, least_jerk, mirror_side, RELAXED_DEG
+from mocap.virtual.moves import RELAXED_DEG, SIDES, Script, Side, least_jerk, mirror_side
 from rigs.body import Body
 from rigs.motion import Motion
 
@@ -60,7 +60,9 @@ class _Plan:
     """T rotations, world from pelvis."""
 
 
-def perform(script: Script, body: Body, betas: FloatArray, time_s: FloatArray, *, rate_hz: float, seed: int = 0) -> Motion:
+def perform(
+    script: Script, body: Body, betas: FloatArray, time_s: FloatArray, *, rate_hz: float, seed: int = 0
+) -> Motion:
     """Poses of a body that follows a script.
 
     Args:
@@ -86,8 +88,15 @@ def perform(script: Script, body: Body, betas: FloatArray, time_s: FloatArray, *
     trans = plan.pelvis_world - body.joints_rest(betas)[0].numpy()
     joints = body.pose_joints(torch.from_numpy(poses), torch.from_numpy(trans), torch.from_numpy(betas))
     return Motion(
-        poses=poses, trans=trans, betas=np.asarray(betas, float), gender="neutral", mocap_framerate=rate_hz,
-        time_s=np.asarray(time_s, float), joint_names=body.joint_names, joints=joints.numpy(), body=body.name,
+        poses=poses,
+        trans=trans,
+        betas=np.asarray(betas, float),
+        gender="neutral",
+        mocap_framerate=rate_hz,
+        time_s=np.asarray(time_s, float),
+        joint_names=body.joint_names,
+        joints=joints.numpy(),
+        body=body.name,
     )
 
 
@@ -114,7 +123,9 @@ class _Legs:
 
     def ankle_world(self, side: Side, foot: _FootPlan) -> FloatArray:
         """(T, 3) metres: the ankle of a planned foot."""
-        return foot.ball_world + _foot_rotation(foot).apply(self.rest[f"{side}_ankle"] - self.rest[f"{side}_foot"])
+        return foot.ball_world + _foot_rotation(foot).apply(
+            self.rest[f"{side}_ankle"] - self.rest[f"{side}_foot"]
+        )
 
     def solve(self, side: Side, plan: _Plan) -> dict[str, Rotation]:
         """Local rotations of hip, knee, ankle and foot that put the foot where it is planned."""
@@ -136,7 +147,7 @@ class _Legs:
 
 
 def _hinge_angle(thigh: FloatArray, shank: FloatArray, distance: FloatArray) -> FloatArray:
-    """(T,) flexion about x that brings the ankle to (T,) metres from the hip; a straight leg where out of reach.
+    """(T,) flexion about x that brings the ankle to (T,) metres from the hip; straight where out of reach.
 
     |thigh + Rx(a) shank|² = distance² is A cos a + B sin a = C.
     """
@@ -165,7 +176,7 @@ def _foot_rotation(foot: _FootPlan) -> Rotation:
 
 
 def _plan(script: Script, legs: _Legs, time_s: FloatArray) -> _Plan:
-    """Feet from the footsteps; the pelvis over them, as high as both legs reach, lower where the script says."""
+    """Feet from the footsteps; the pelvis over them, as high as both legs reach, or lower."""
     feet = {side: _plan_foot(script, side, legs, time_s) for side in SIDES}
     sigma = _PELVIS_SMOOTH_S * _PLAN_HZ
     yaw = gaussian_filter1d((feet["left"].yaw + feet["right"].yaw) / 2, sigma, mode="nearest")
@@ -238,7 +249,7 @@ def _resample(plan: _Plan, grid_s: FloatArray, time_s: FloatArray) -> _Plan:
         side: _FootPlan(at(foot.ball_world), at(foot.yaw), at(foot.pitch), at(foot.weight))
         for side, foot in plan.feet.items()
     }
-    # Rotation vectors relative to the mean stay far from half a turn only per take part: quaternions do not care.
+    # Quaternions, unlike rotation vectors, have no seam at half a turn once their signs agree.
     quat_xyzw = plan.pelvis.as_quat()
     flips = np.cumprod(np.where((quat_xyzw[1:] * quat_xyzw[:-1]).sum(1) < 0, -1.0, 1.0))
     quat_xyzw[1:] *= flips[:, None]

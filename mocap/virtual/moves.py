@@ -121,7 +121,7 @@ class Script:
     footsteps: dict[Side, list[Footstep]]
     """Steps of each foot, in time order."""
     keys: dict[str, list[tuple[float, FloatArray]]]
-    """Channel -> (time, value) key poses: joint names in degrees; ``pelvis_drop`` and ``pelvis_back`` in metres."""
+    """Channel -> (time, value): joint names in degrees; ``pelvis_drop`` and ``pelvis_back`` in metres."""
 
     def sample(self, channel: str, time_s: FloatArray, default: Sequence[float]) -> FloatArray:
         """(T, n) values of a channel, moving from key to key with least jerk.
@@ -155,7 +155,14 @@ def mirror_side(rotation_deg: Sequence[float], side: Side) -> FloatArray:
 
 def default_moves(seconds: float) -> tuple[Move, ...]:
     """Moves that fill ``seconds``: crouch, walk, reach, turn and wave, over and over."""
-    cycle: tuple[Move, ...] = (Stand(0.1), Walk(2, 0.45, 0.42), Reach("right", 0.9), Crouch(), Turn(-80.0, 2, 0.32), Wave())
+    cycle: tuple[Move, ...] = (
+        Stand(0.1),
+        Walk(2, 0.45, 0.42),
+        Reach("right", 0.9),
+        Crouch(),
+        Turn(-80.0, 2, 0.32),
+        Wave(),
+    )
     moves: list[Move] = []
     total = 0.0
     while total < seconds:
@@ -172,7 +179,10 @@ def duration(move: Move) -> float:
 
 
 def lay_out(
-    moves: Iterable[Move], *, start_xy: tuple[float, float] = (0.0, 0.0), start_yaw_deg: float = 0.0,
+    moves: Iterable[Move],
+    *,
+    start_xy: tuple[float, float] = (0.0, 0.0),
+    start_yaw_deg: float = 0.0,
     stance_m: float = 0.24,
 ) -> Script:
     """Lay moves out in time, one after the other.
@@ -183,7 +193,9 @@ def lay_out(
         start_yaw_deg: direction faced at first; 0 faces -y, positive turns left.
         stance_m: distance between the feet, metres.
     """
-    builder = _Builder(start_xy=np.array(start_xy, float), yaw=float(np.radians(start_yaw_deg)), stance_m=stance_m)
+    builder = _Builder(
+        start_xy=np.array(start_xy, float), yaw=float(np.radians(start_yaw_deg)), stance_m=stance_m
+    )
     for move in moves:
         builder.add(move)
     return builder.script()
@@ -320,8 +332,13 @@ class _Builder:
         for index, at_s in enumerate(beats):
             out = index % 2
             self._arm_key(
-                move.side, float(at_s), collar=(0.0, 0.0, 8.0), shoulder=(-68.0, -18.0, -8.0 + 4.0 * out),
-                elbow=(0.0, -112.0 + 46.0 * out, 0.0), wrist=(0.0, 0.0, -8.0 + 16.0 * out), hand=(0.0, 0.0, 0.0),
+                move.side,
+                float(at_s),
+                collar=(0.0, 0.0, 8.0),
+                shoulder=(-68.0, -18.0, -8.0 + 4.0 * out),
+                elbow=(0.0, -112.0 + 46.0 * out, 0.0),
+                wrist=(0.0, 0.0, -8.0 + 16.0 * out),
+                hand=(0.0, 0.0, 0.0),
             )
         self._relax(move.side, self.now + move.seconds)
 

@@ -1,4 +1,4 @@
-"""Pictures of a calibration board: its pattern is sampled analytically, so corners are where the truth says."""
+"""Pictures of a calibration board, sampled analytically, so that corners are where the truth says."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _cast_shadow(view: CameraView, fallen: FloatArray, region: Region, patch: Fl
     outline = (xy_px[0].numpy() - [region.left, region.top]).round().astype(np.int32)
     dark = np.zeros(patch.shape[:2], np.float32)
     cv2.fillPoly(dark, [outline], 1.0)
-    dark[~np.isfinite(view.floor_points[region.rows_columns][..., 0])] = 0
+    dark[~view.floor_seen[region.rows_columns]] = 0
     dark = cv2.GaussianBlur(dark, (0, 0), 5.0) * 0.9 * (1 - view.room.ambient)
     patch *= (1 - dark)[..., None]
 
@@ -82,17 +82,16 @@ def _draw_plate(
     origin = turn.T @ (view.origin - place)
     facing = origin[2] < 0
     turn32, origin32 = turn.astype(np.float32), origin.astype(np.float32)
-    directions = view.directions[region.rows_columns] @ turn32
-    right, down = _steps(view, region, turn32)
+    directions, right, down = _steps(view, region, turn32)
     gray, cover = np.zeros(patch.shape[:2], np.float32), np.zeros(patch.shape[:2], np.float32)
     offsets = _sample_offsets(view, origin)
     for x in offsets:
         for y in offsets:
-            ray = directions + x * right + y * down
+            a, b, c = (directions[axis] + x * right[axis] + y * down[axis] for axis in range(3))
             with np.errstate(divide="ignore", invalid="ignore"):
-                distance = -origin32[2] / ray[..., 2]
-            at = origin32[:2] + distance[..., None] * ray[..., :2]
-            tone, inside = _pattern(board, np.where((distance > 0)[..., None], at, -1e3))
+                distance = -origin32[2] / c
+            distance[~(distance > 0)] = np.nan
+            tone, inside = _pattern(board, origin32[0] + distance * a, origin32[1] + distance * b)
             gray += tone
             cover += inside
     share = (cover / len(offsets) ** 2)[..., None]
@@ -110,30 +109,39 @@ def _sample_offsets(view: CameraView, origin: FloatArray) -> FloatArray:
     return ((np.arange(number) + 0.5) / number - 0.5).astype(np.float32)
 
 
-def _steps(view: CameraView, region: Region, turn: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """How the ray changes, in the board's frame, from one pixel to the next across and down."""
-    wide = (
-        slice(max(region.top - 1, 0), min(region.bottom + 1, view.height)),
-        slice(max(region.left - 1, 0), min(region.right + 1, view.width)),
-    )
-    near = view.directions[wide] @ turn
+def _steps(
+    view: CameraView, region: Region, turn: FloatArray
+) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
+    """The three components of the rays in the board's frame, and their change one pixel across and down."""
+    top, left = max(region.top - 1, 0), max(region.left - 1, 0)
+    near = view.directions[top : region.bottom + 1, left : region.right + 1] @ turn
     inner = (
-        slice(region.top - wide[0].start, region.bottom - wide[0].start),
-        slice(region.left - wide[1].start, region.right - wide[1].start),
+        slice(region.top - top, region.bottom - top),
+        slice(region.left - left, region.right - left),
     )
-    return np.gradient(near, axis=1)[inner], np.gradient(near, axis=0)[inner]
+    parts = [np.ascontiguousarray(near[..., axis]) for axis in range(3)]
+    right = [np.gradient(part, axis=1)[inner] for part in parts]
+    down = [np.gradient(part, axis=0)[inner] for part in parts]
+    return [part[inner] for part in parts], right, down
 
 
-def _pattern(board: Board, xy_m: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Grey in [0, 1] and 1 or 0 for on the plate, at (H, W, 2) places of the board."""
+def _pattern(board: Board, x_m: FloatArray, y_m: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Grey in [0, 1], 0 off the plate, and whether on it, at (H, W) places of the board; NaN is off it."""
     import cv2
 
-    at = (xy_m + _RIM_M) * _PIXELS_PER_M - 0.5
     image = _image(board)
-    tone = cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     height, width = image.shape
-    inside = (at > -0.5).all(-1) & (at[..., 0] < width - 0.5) & (at[..., 1] < height - 0.5)
-    return np.where(inside, tone, 0.0), inside.astype(np.float32)
+    column, row = ((at + _RIM_M) * _PIXELS_PER_M - 0.5 for at in (x_m, y_m))
+    inside = (column > -0.5) & (row > -0.5) & (column < width - 0.5) & (row < height - 0.5)
+    column, row = np.where(inside, column, -9.0), np.where(inside, row, -9.0)
+    tone = cv2.remap(
+        image,
+        column.astype(np.float32),
+        row.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return tone * inside, inside
 
 
 @lru_cache(maxsize=4)

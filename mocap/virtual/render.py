@@ -1,8 +1,8 @@
 """Pictures of people and boards through a camera with lens distortion, by ray casting; no display, no GPU.
 
-Every pixel's ray comes from :meth:`calibration.cameras.Cameras.rays`, once for each camera, so a picture obeys
-exactly the lens that the truth file tells. Only the part of the picture that moves is cast; the empty room is
-drawn once.
+Every pixel's ray comes from :meth:`calibration.cameras.Cameras.rays`, once for each camera, so a picture
+obeys exactly the lens that the truth file tells. Only the part of the picture that moves is cast; the empty
+room is drawn once.
 """
 
 from __future__ import annotations
@@ -87,8 +87,16 @@ class CameraView:
     def floor_points(self) -> FloatArray:
         """(H, W, 3) float32 metres, world: where each ray meets the floor; NaN where it does not."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            distance = np.where(self.directions[..., 2] < 0, -self.origin[2] / self.directions[..., 2], np.nan)
+            distance = np.where(
+                self.directions[..., 2] < 0, -self.origin[2] / self.directions[..., 2], np.nan
+            )
         return (self.origin + distance[..., None] * self.directions).astype(np.float32)
+
+    @cached_property
+    def floor_seen(self) -> NDArray[np.bool_]:
+        """(H, W) whether a pixel shows the floor: not a wall that stands before it."""
+        away = np.abs(self.floor_points[..., :2] - np.array(self.room.center_m, np.float32))
+        return (away < np.array(self.room.half_size_m, np.float32)).all(-1)
 
     def region_of(self, xyz_world: FloatArray, margin_px: int = 4) -> Region:
         """The part of the picture that (N, 3) points fall in; empty where none is seen."""
@@ -107,8 +115,10 @@ class CameraView:
         # The patch borders on the empty room, which is blurred already: blur over a rim of the room.
         rim = int(np.ceil(3 * self.blur_px)) + 1
         wide = Region(
-            max(region.left - rim, 0), max(region.top - rim, 0),
-            min(region.right + rim, self.width), min(region.bottom + rim, self.height),
+            max(region.left - rim, 0),
+            max(region.top - rim, 0),
+            min(region.right + rim, self.width),
+            min(region.bottom + rim, self.height),
         )
         sharp = self.background[wide.rows_columns].copy()
         inner = Region(
@@ -155,7 +165,9 @@ def render_people(view: CameraView, people: Sequence[tuple[DressedBody, FloatArr
     return picture
 
 
-def silhouette(view: CameraView, people: Sequence[tuple[DressedBody, FloatArray, FloatArray]]) -> NDArray[np.bool_]:
+def silhouette(
+    view: CameraView, people: Sequence[tuple[DressedBody, FloatArray, FloatArray]]
+) -> NDArray[np.bool_]:
     """(H, W) whether each pixel's centre shows a person."""
     hit = _cast(_scene(people), view, Region(0, 0, view.width, view.height))
     return np.isfinite(hit["t_hit"])
@@ -201,8 +213,7 @@ def _shade_floor(view: CameraView, scene: Any, region: Region, points: FloatArra
     rows, columns = region.rows_columns
     step = _SHADOW_STEP
     floor = view.floor_points[rows, columns][::step, ::step]
-    on_floor = np.isfinite(floor[..., 0])
-    on_floor &= (np.abs(floor[..., :2] - np.array(view.room.center_m, np.float32)) < view.room.half_size_m).all(-1)
+    on_floor = view.floor_seen[rows, columns][::step, ::step]
     dark = np.zeros(floor.shape[:2], np.float32)
     if not on_floor.any():
         return
@@ -210,8 +221,8 @@ def _shade_floor(view: CameraView, scene: Any, region: Region, points: FloatArra
     dark = cv2.GaussianBlur(dark, (0, 0), 2.0) * (1 - view.room.ambient)
     low = points[points[:, 2] < 0.12]
     for foot in _two_middles(low[:, :2]) if len(low) else ():
-        near = ((floor[..., :2] - foot) ** 2).sum(-1)
-        dark += np.where(on_floor, 0.25 * np.exp(-near / (2 * 0.11**2)), 0).astype(np.float32)
+        near = (floor[..., 0] - np.float32(foot[0])) ** 2 + (floor[..., 1] - np.float32(foot[1])) ** 2
+        dark += np.float32(0.25) * np.exp(near * np.float32(-1 / (2 * 0.11**2)))
     dark[~on_floor] = 0
     full = cv2.resize(dark, (patch.shape[1], patch.shape[0]), interpolation=cv2.INTER_LINEAR)
     patch *= (1 - np.clip(full, 0, 0.8))[..., None]
@@ -226,7 +237,10 @@ def _two_middles(xy: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _draw_bodies(
-    view: CameraView, scene: Any, people: Sequence[tuple[DressedBody, FloatArray, FloatArray]], region: Region,
+    view: CameraView,
+    scene: Any,
+    people: Sequence[tuple[DressedBody, FloatArray, FloatArray]],
+    region: Region,
     patch: FloatArray,
 ) -> None:
     """Paint what the rays of a region hit, lit by the main light and from all round, into its patch."""
@@ -237,11 +251,10 @@ def _draw_bodies(
         if not seen.any():
             continue
         corners = body.faces[hit["primitive_ids"][seen]]
-        u, v = hit["primitive_uvs"][seen].T
-        share = np.stack([1 - u - v, u, v], 1)[..., None]
-        color = body.colors((body.rest[corners] * share).sum(1))
-        normal = (normals[corners] * share).sum(1)
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+        share = hit["primitive_uvs"][seen]
+        color = body.colors(_blend(body.rest, corners, share))
+        normal = _blend(normals, corners, share)
+        normal /= np.sqrt(np.einsum("na,na->n", normal, normal))[:, None]
         point = view.origin + hit["t_hit"][seen][:, None] * view.directions[region.rows_columns][seen]
         facing = np.clip(normal @ light, 0, 1)
         lit = np.zeros(len(facing))
@@ -249,7 +262,16 @@ def _draw_bodies(
         lit[towards] = ~_occluded(scene, (point + 0.006 * normal)[towards], light)
         lit = _softened(lit, seen)
         ambient = view.room.ambient * (0.82 + 0.18 * normal[:, 2])
-        patch[seen] = color * (ambient + 0.85 * (1 - view.room.ambient) * (facing * lit) + 0.12)[:, None] * 1.15
+        patch[seen] = (
+            color * (ambient + 0.85 * (1 - view.room.ambient) * (facing * lit) + 0.12)[:, None] * 1.15
+        )
+
+
+def _blend(values: FloatArray, corners: NDArray[np.integer], uv: FloatArray) -> FloatArray:
+    """(N, 3) values inside triangles, from those at (N, 3) corners and (N, 2) coordinates."""
+    u, v = uv[:, :1], uv[:, 1:]
+    first = values[corners[:, 0]]
+    return first + u * (values[corners[:, 1]] - first) + v * (values[corners[:, 2]] - first)
 
 
 def _softened(lit: FloatArray, seen: NDArray[np.bool_]) -> FloatArray:
@@ -259,5 +281,3 @@ def _softened(lit: FloatArray, seen: NDArray[np.bool_]) -> FloatArray:
     picture = np.zeros(seen.shape, np.float32)
     picture[seen] = lit
     return cv2.blur(picture, (5, 5))[seen] / np.maximum(cv2.blur(seen.astype(np.float32), (5, 5))[seen], 1e-6)
-
-

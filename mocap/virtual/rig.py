@@ -30,7 +30,7 @@ class CameraRing:
     height_m: float = 2.25
     """Mean height of the cameras; neighbours stand 0.15 m higher and lower."""
     center_m: tuple[float, float] = (-0.6, 0.4)
-    """The middle of the stage, world: the board lies at rest off the middle, where two cameras see it well."""
+    """The middle of the stage, world: the board rests off the middle, where two cameras see it well."""
     look_at_m: float = 0.8
     """Height that the cameras look at."""
     arc_deg: float = 360.0
@@ -42,7 +42,7 @@ class CameraRing:
 
 
 def build_cameras(ring: CameraRing) -> Cameras:
-    """The true cameras of a ring, named ``cam1``, ``cam2``, …
+    """The true cameras of a ring, named ``cam1``, ``cam2`` and so on.
 
     World: Z up, floor at 0, metres.
     """
@@ -69,12 +69,14 @@ def build_cameras(ring: CameraRing) -> Cameras:
         focal_px=torch.from_numpy(focal),
         center_px=torch.from_numpy(principal),
         distortion=torch.from_numpy(distortion),
-        cam_from_world=torch.from_numpy(np.stack([look_at(*pair) for pair in zip(center, target, strict=True)])),
+        cam_from_world=torch.from_numpy(
+            np.stack([look_at(*pair) for pair in zip(center, target, strict=True)])
+        ),
     )
 
 
 def look_at(center: FloatArray, target: FloatArray) -> FloatArray:
-    """(4, 4) cam_from_world of a level camera at ``center`` that looks at ``target`` (both (3,) metres, world)."""
+    """(4, 4) cam_from_world of a level camera at ``center`` that looks at ``target``, (3,) metres, world."""
     forward = (target - center) / np.linalg.norm(target - center)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)

@@ -84,12 +84,16 @@ def _floor(point: FloatArray, seed: int) -> FloatArray:
 def _wall(along: FloatArray, up: FloatArray, number: int, room: Room) -> FloatArray:
     """Painted plaster with a skirting board, and on each wall something else: door, window, poster, shelf."""
     paint = np.array([[0.72, 0.74, 0.72], [0.66, 0.70, 0.74], [0.76, 0.72, 0.66], [0.70, 0.70, 0.70]])[number]
-    mottle = smooth_noise(np.column_stack([along * 1.3, up * 1.3, np.full_like(up, number)]), room.seed) * 0.05
+    mottle = (
+        smooth_noise(np.column_stack([along * 1.3, up * 1.3, np.full_like(up, number)]), room.seed) * 0.05
+    )
     color = paint * (0.93 + mottle + 0.03 * up)[:, None]
     for left, right, low, high, tone in _THINGS[number]:
         inside = (along > left) & (along < right) & (up > low) & (up < high)
         edge = np.minimum(np.minimum(along - left, right - along), np.minimum(up - low, high - up))
-        picture = smooth_noise(np.column_stack([along * 4, up * 4, np.full_like(up, number + 9)]), room.seed) * 0.25
+        picture = (
+            smooth_noise(np.column_stack([along * 4, up * 4, np.full_like(up, number + 9)]), room.seed) * 0.25
+        )
         color[inside] = (np.array(tone) * (1 + np.where(edge < 0.05, -0.35, picture)[:, None]))[inside]
     color[up < 0.1] = (0.42, 0.34, 0.28)
     return np.clip(color, 0, 1)
@@ -121,15 +125,16 @@ def _noise_grid(seed: int) -> FloatArray:
 def smooth_noise(point: FloatArray, seed: int = 0) -> FloatArray:
     """(N,) smooth noise in [-1, 1] at (N, 3) points; one cell is one unit, the pattern repeats every 32."""
     grid = _noise_grid(seed)
+    last = _NOISE_CELLS - 1
+    point = point.astype(np.float32)
     cell = np.floor(point)
-    share = (point - cell).astype(np.float32)
-    share = share * share * (3 - 2 * share)
-    low = cell.astype(np.int64) % _NOISE_CELLS
-    high = (low + 1) % _NOISE_CELLS
-    total = np.zeros(len(point), np.float32)
-    for corner in range(8):
-        take = [(corner >> axis) & 1 for axis in range(3)]
-        index = tuple((high if bit else low)[:, axis] for axis, bit in enumerate(take))
-        weight = np.prod([share[:, axis] if bit else 1 - share[:, axis] for axis, bit in enumerate(take)], axis=0)
-        total += grid[index] * weight
-    return total
+    x, y, z = ((3 - 2 * part) * part * part for part in (point - cell).T)
+    low = cell.astype(np.int64)
+    (i0, j0, k0), (i1, j1, k1) = (low & last).T, ((low + 1) & last).T
+    front = _mix(_mix(grid[i0, j0, k0], grid[i1, j0, k0], x), _mix(grid[i0, j1, k0], grid[i1, j1, k0], x), y)
+    behind = _mix(_mix(grid[i0, j0, k1], grid[i1, j0, k1], x), _mix(grid[i0, j1, k1], grid[i1, j1, k1], x), y)
+    return _mix(front, behind, z)
+
+
+def _mix(first: FloatArray, second: FloatArray, share: FloatArray) -> FloatArray:
+    return first + share * (second - first)

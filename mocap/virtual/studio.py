@@ -23,7 +23,7 @@ from mocap.virtual.room import Room
 FloatArray = NDArray[np.floating]
 
 _NOISE_BANK = 64
-"""The noise picture is this much larger than the image each way: shifted at random it is new in every frame."""
+"""The noise picture is this much larger than the image each way: a random part is taken for each frame."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,9 @@ class Studio:
         return self.cameras().names.index(camera)
 
 
-def small_studio(*, seconds: float = 1.0, num_cameras: int = 2, size_px: tuple[int, int] = (640, 360)) -> Studio:
+def small_studio(
+    *, seconds: float = 1.0, num_cameras: int = 2, size_px: tuple[int, int] = (640, 360)
+) -> Studio:
     """A studio for tests: half-size pictures, few frames."""
     ring = CameraRing(num_cameras=num_cameras, size_px=size_px, focal_px=850.0 * size_px[0] / 1280)
     return Studio(ring=ring, seconds=seconds, board=BoardSession(seconds=3.0, rate_hz=5.0))
