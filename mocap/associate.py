@@ -102,7 +102,7 @@ def associate(
     groups = _group(sights)
     people = [group for group in groups if len({sight.tracklet.camera for sight in group}) >= min_views]
     notes: list[str] = []
-    if not people and sights and all(_most_at_once(view) == 1 for view in keypoints.values()):
+    if not people and sights and all(_most_at_once(view) <= 1 for view in keypoints.values()):
         people, groups = [sights], [sights]
         notes.append("one person in every view, but the views do not agree: check calibration and offsets")
     if not people:
@@ -132,6 +132,8 @@ def claim(
     Returns:
         (F,) the nearest row, -1 where none is near.
     """
+    if keypoints.xy_px.shape[1] == 0:
+        return rows
     distance = median_distance(keypoints.xy_px, predicted_px[:, None])  # (F, P)
     known = np.isfinite(predicted_px).all(-1).sum(-1) >= predicted_px.shape[1] / 2
     nearest = distance.argmin(1)

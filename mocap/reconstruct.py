@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from calibration.cameras import Cameras
 from calibration.triangulation import Triangulated, triangulate
 from mocap.associate import Association, associate, claim
-from mocap.errors import InputError
+from mocap.errors import ConfigError, InputError
 from mocap.keypoints import CameraKeypoints, Keypoints3D
 from mocap.observations import Observations, gather, reprojections_px
 from mocap.progress import Progress, silent
@@ -42,10 +42,10 @@ _SLICE = 500
 class CameraFit:
     """How well one view agrees with the points."""
 
-    median_error_px: float
-    """Median reprojection error of the observations that were used."""
-    p95_error_px: float
-    """95 % of them are below."""
+    median_error_px: float | None
+    """Median reprojection error of the observations that were used; None without any."""
+    p95_error_px: float | None
+    """95 % of them are below; None without any."""
     seen: int
     """Observations of the main actor."""
     rejected: int
@@ -98,6 +98,7 @@ def reconstruct(
 
     Raises:
         InputError: fewer than two cameras, names that the calibration lacks, no common time, nobody seen.
+        ConfigError: a setting that cannot be meant.
     """
     observations, association = observe(keypoints, cameras, clock, settings=settings)
     return solve(observations, association, cameras[list(keypoints)], settings=settings, progress=progress)
@@ -115,6 +116,7 @@ def observe(
     Arguments and errors are those of ``reconstruct``. The cameras of the result are in the order of
     ``keypoints``.
     """
+    _check(settings)
     keypoints, cameras = _matched(keypoints, cameras, settings.min_views)
     taken_s = {name: clock.take_time(name, view.time_s) for name, view in keypoints.items()}
     rate_hz = settings.rate_hz or common_rate([frame_rate(view.time_s) for view in keypoints.values()])
@@ -164,14 +166,25 @@ def solve(
     return points, summary
 
 
+def _check(settings: ReconstructSettings) -> None:
+    """Refuse what cannot be meant."""
+    if settings.min_views < 2:
+        raise ConfigError(
+            f"{settings.min_views} is too few", where="reconstruct.min_views", todo="two rays make a point"
+        )
+    if not 0 <= settings.rate_hz < float("inf"):
+        raise ConfigError(
+            f"{settings.rate_hz} is no rate", where="reconstruct.rate_hz", todo="0 means the cameras' own"
+        )
+
+
 def _matched(
     keypoints: Mapping[str, CameraKeypoints], cameras: Cameras, min_views: int
 ) -> tuple[dict[str, CameraKeypoints], Cameras]:
     """Keypoints with frames, all with the first one's names in its order, and the cameras that saw them."""
-    needed = max(min_views, 2)
-    if len(keypoints) < needed:
+    if len(keypoints) < min_views:
         raise InputError(
-            f"{len(keypoints)} camera{'s' if len(keypoints) != 1 else ''} in this take, 3D needs {needed}",
+            f"{len(keypoints)} camera{'s' if len(keypoints) != 1 else ''} in this take, 3D needs {min_views}",
             todo="add the clips or keypoints of the others",
         )
     if missing := [name for name in keypoints if name not in cameras.names]:
@@ -285,7 +298,7 @@ def _camera_fits(
     for index, name in enumerate(cameras.names):
         seen = int(np.isfinite(observations.xy_px[:, index]).all(-1).sum())
         used = error[:, index][error[:, index] <= limit_px[index]]
-        median, p95 = np.quantile(used, (0.5, 0.95)) if len(used) else (np.nan, np.nan)
+        median, p95 = np.quantile(used, (0.5, 0.95)).tolist() if len(used) else (None, None)
         exchanged = int(swapped[:, index].sum())
-        fits[name] = CameraFit(float(median), float(p95), seen, seen - len(used), exchanged)
+        fits[name] = CameraFit(median, p95, seen, seen - len(used), exchanged)
     return fits

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mocap.errors import InputError
+from mocap.errors import ConfigError, InputError
 from mocap.observations import Observations, deviation
 from mocap.reconstruct import observe, reconstruct
 from mocap.settings import ReconstructSettings
@@ -205,6 +205,25 @@ def test_bad_input_is_one_line(make_stage) -> None:
     poses[1] = torch.nan
     with pytest.raises(InputError, match="camera 'b' has no pose"):
         reconstruct(stage.keypoints, stage.cameras.with_poses(poses), stage.clock)
+
+
+@pytest.mark.parametrize("settings", [{"min_views": 1}, {"rate_hz": -5.0}, {"rate_hz": float("nan")}])
+def test_settings_that_cannot_be_meant(make_stage, settings: dict[str, float]) -> None:
+    stage = make_stage(frames=20)
+    with pytest.raises(ConfigError, match=f"reconstruct.{next(iter(settings))}"):
+        reconstruct(stage.keypoints, stage.cameras, stage.clock, settings=ReconstructSettings(**settings))
+
+
+@pytest.mark.parametrize("people", [0, 1])
+def test_a_camera_that_saw_nobody(make_stage, people: int) -> None:
+    stage = make_stage(frames=20)
+    view = stage.keypoints["b"]
+    empty = replace(view, xy_px=view.xy_px[:, :people] * np.nan, score=view.score[:, :people] * np.nan)
+    points, summary = reconstruct(stage.keypoints | {"b": empty}, stage.cameras, stage.clock)
+    assert (points.num_views == 3).all()
+    assert miss_m(stage, points).max() < 1e-8
+    assert summary.cameras["b"].seen == 0
+    assert summary.cameras["b"].median_error_px is None
 
 
 def test_deviations_fall_with_the_score() -> None:
