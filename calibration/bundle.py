@@ -44,7 +44,7 @@ class LensPrior:
     """Difference of the two focal lengths, in parts of the focal length."""
     focal: float = 0.5
     """Focal length from the first guess, in parts of it."""
-    radial: tuple[float, float, float] = (0.5, 0.7, 0.7)
+    radial: tuple[float, float, float] = (0.3, 0.5, 0.5)
     """k1, k2, k3."""
     tangential: float = 1e-3
     """p1 and p2."""
@@ -90,6 +90,35 @@ class Observations:
         """(C, N) bool, False in the padding."""
         return torch.isfinite(self.xy_px).all(-1)
 
+    @property
+    def view(self) -> Tensor:
+        """(C, N) int64 number of the view that a corner belongs to: one camera, one board pose."""
+        return self.pose * len(self.pose) + torch.arange(len(self.pose))[:, None]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations of the errors of one coordinate, pixels."""
+
+    alone: float
+    """In views of a board that no other camera saw at that instant."""
+    shared: float
+    """In views of a board that several cameras saw."""
+    common: float
+    """The part of ``shared`` that all corners of a view have in common: what cameras do that were not
+    exactly simultaneous, or a board that moved during the exposure."""
+
+    def per_corner(self, seen: Observations) -> Tensor:
+        """(C, N) pixels."""
+        alone, shared = (torch.tensor(value, dtype=torch.float64) for value in (self.alone, self.shared))
+        return torch.where(seen.shared, shared, alone)
+
+    def trust(self, seen: Observations) -> Tensor:
+        """(C, N) weight besides 1 / sigma²: n corners with a common error tell no more than one of them."""
+        count = torch.bincount(seen.view[seen.seen], minlength=int(seen.view.max()) + 1).double()[seen.view]
+        own = self.shared**2
+        return torch.where(seen.shared, own / (own + count * self.common**2), 1.0)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -123,8 +152,8 @@ class Bundle:
     """(C, N) bool, corners that were not dropped as outliers."""
     shared: Tensor
     """(C, N) bool, as in ``Observations``."""
-    sigma_px: tuple[float, float]
-    """Standard deviation of a coordinate in views of a board that one camera, or several, saw."""
+    noise: Noise
+    """What the errors looked like in the end."""
     parameter_std: Tensor
     """(C, 6 + 4 + D) standard deviations of pose tangent and lens; 0 where fixed. On real footage the truth
     lies two to three times as far off."""
@@ -227,17 +256,16 @@ def adjust(problem: Problem, options: BundleOptions | None = None) -> Bundle:
     options = options or BundleOptions()
     use = problem.observations.seen
     steps, converged = 0, False
-    sigma = _noise(problem, use, options)
+    noise = _measure_noise(problem, use, options)
     for last in (False, False, True):
         if last:
             error = _error_px(problem).nan_to_num(nan=torch.inf).norm(dim=-1)
-            use = use & (error < options.reject_sigmas * _per_corner(sigma, problem.observations))
-        solver = _Solver(problem, use, _per_corner(sigma, problem.observations), options)
-        problem, more, converged = solver.run()
+            use = use & (error < options.reject_sigmas * noise.per_corner(problem.observations))
+        problem, more, converged = _Solver(problem, use, noise, options).run()
         steps += more
-        sigma = _noise(problem, use, options)
+        noise = _measure_noise(problem, use, options)
     error = _error_px(problem)
-    spread = _Solver(problem, use, _per_corner(sigma, problem.observations), options).parameter_std()
+    spread = _Solver(problem, use, noise, options).parameter_std()
     seen = problem.observations
     return Bundle(
         cameras=problem.cameras,
@@ -246,7 +274,7 @@ def adjust(problem: Problem, options: BundleOptions | None = None) -> Bundle:
         error_px=error,
         used=use & torch.isfinite(error).all(-1),
         shared=seen.shared,
-        sigma_px=sigma,
+        noise=noise,
         parameter_std=spread,
         iterations=steps,
         converged=converged,
@@ -264,23 +292,27 @@ def _error_px(problem: Problem) -> Tensor:
     return problem.cameras.project_each(_to_world(problem.world_from_board, seen))[0] - seen.xy_px
 
 
-def _noise(problem: Problem, use: Tensor, options: BundleOptions) -> tuple[float, float]:
-    """Robust standard deviation of a coordinate in views of one camera, and of several."""
+def _measure_noise(problem: Problem, use: Tensor, options: BundleOptions) -> Noise:
+    """Robust standard deviations of the present errors."""
     error = _error_px(problem)
     use = use & torch.isfinite(error).all(-1)
-    shared = problem.observations.shared
+    seen = problem.observations
 
-    def robust(mask: Tensor) -> float:
-        if not mask.any():
-            return options.min_sigma_px
-        return max(options.min_sigma_px, 1.4826 * float(error[mask].abs().median()))
+    def robust(some: Tensor) -> float:
+        return 1.4826 * float(some.abs().median()) if len(some) else 0.0
 
-    return robust(use & ~shared), robust(use & shared)
-
-
-def _per_corner(sigma_px: tuple[float, float], seen: Observations) -> Tensor:
-    alone, together = (torch.tensor(value, dtype=torch.float64) for value in sigma_px)
-    return torch.where(seen.shared, together, alone)
+    alone, shared = (
+        max(options.min_sigma_px, robust(error[use & mask])) for mask in (~seen.shared, seen.shared)
+    )
+    together = use & seen.shared
+    views = seen.view[together]
+    count = torch.bincount(views, minlength=1).double()
+    mean = torch.zeros(len(count), 2, dtype=torch.float64).index_add_(0, views, error[together])
+    mean, count = mean[count > 2] / count[count > 2, None], count[count > 2]
+    # What independent corners leave of their noise in a view's mean is not common noise.
+    chance = float((shared / count.sqrt()).median()) if len(count) else 0.0
+    spread = float(mean.square().mean()) if len(mean) else 0.0
+    return Noise(alone, shared, max(0.0, spread - chance**2) ** 0.5)
 
 
 def _moved(pose: Tensor, step: Tensor) -> Tensor:
@@ -304,8 +336,9 @@ def _with_lens(cameras: Cameras, lens: Tensor) -> Cameras:
 class _Solver:
     """Levenberg-Marquardt on one problem with given noise."""
 
-    def __init__(self, problem: Problem, use: Tensor, sigma_px: Tensor, options: BundleOptions) -> None:
-        self.problem, self.use, self.sigma, self.options = problem, use, sigma_px, options
+    def __init__(self, problem: Problem, use: Tensor, noise: Noise, options: BundleOptions) -> None:
+        self.problem, self.use, self.options = problem, use, options
+        self.sigma, self.trust = noise.per_corner(problem.observations), noise.trust(problem.observations)
         self.free = torch.cat([problem.free_pose[:, None].expand(-1, POSE), problem.free_lens], 1).flatten()
         self.prior, self.target = _prior(problem.cameras, options.prior)
 
@@ -343,13 +376,13 @@ class _Solver:
         error = torch.where(torch.isfinite(error), error, _MISSED_SIGMAS)
         huber = torch.where(error <= knee, 0.5 * error.square(), knee * (error - 0.5 * knee))
         lens = (self.prior @ _lens(problem.cameras)[..., None])[..., 0] - self.target
-        return float(huber[self.use].sum() + 0.5 * lens.square().sum())
+        return float((self.trust * huber)[self.use].sum() + 0.5 * lens.square().sum())
 
     def _system(self, problem: Problem) -> _System:
         at = linearise(problem.cameras, problem.world_from_board, problem.observations)
         size = at.error_px.norm(dim=-1) / self.sigma
         weight = torch.clamp(self.options.huber_sigmas / size.clamp(min=1e-12), max=1.0) / self.sigma.square()
-        weight = torch.where(at.valid & self.use, weight, 0.0)
+        weight = torch.where(at.valid & self.use, weight * self.trust, 0.0)
         system = _normal_equations(at, weight, problem.observations.pose, len(problem.world_from_board))
         left = (self.prior @ _lens(problem.cameras)[..., None])[..., 0] - self.target
         system.camera[:, POSE:, POSE:] += self.prior.mT @ self.prior

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import cast
@@ -84,20 +84,28 @@ def first_poses(views: Sequence[BoardView], board: Board, cameras: Cameras) -> R
         CalibrationError: a camera shares no view of the board with the others; it is named.
     """
     frames = shared_frames(views)
-    lens = {name: cameras[[name]] for name in cameras.names}
-    poses = {
-        frame: {view.camera: planar_poses(view, lens[view.camera], board) for view in some}
-        for frame, some in frames.items()
-    }
+    poses: dict[int, dict[str, list[PlanarPose]]] = defaultdict(dict)
+    together = [view for some in frames.values() for view in some]
+    for view, both in _planar_poses_of_all(together, cameras, board):
+        poses[view.frame][view.camera] = both
     links, pairs = _relative_poses(poses, cameras.names)
     placed = _spanning_tree(links, cameras.names)
     posed = cameras.with_poses(torch.stack([placed[name] for name in cameras.names]))
     boards = {
         frame: best
         for frame, some in frames.items()
-        if (best := place_board(some, list(poses[frame].values()), posed, board)) is not None
+        if (best := place_board(some, [poses[frame][v.camera] for v in some], posed, board)) is not None
     }
     return RigStart(posed, boards, tuple(pairs))
+
+
+def _planar_poses_of_all(
+    views: Sequence[BoardView], cameras: Cameras, board: Board
+) -> Iterator[tuple[BoardView, list[PlanarPose]]]:
+    """Every view with the poses that it allows, camera by camera."""
+    for name in cameras.names:
+        own = [view for view in views if view.camera == name]
+        yield from zip(own, planar_poses(own, cameras[[name]], board), strict=True)
 
 
 def _relative_poses(
@@ -230,16 +238,18 @@ def fit_boards(
 
     Frames in which no view has enough corners are left out.
     """
-    lens = {name: cameras[[name]] for name in cameras.names}
     by_frame: dict[int, list[BoardView]] = defaultdict(list)
     for view in usable_views(views):
         by_frame[view.frame].append(view)
-    start: dict[int, Tensor] = {}
-    for frame, some in by_frame.items():
-        # A board at rest has hundreds of views: a few propose as well as all.
-        few = some[:: max(1, len(some) // 8)]
-        poses = [planar_poses(view, lens[view.camera], board) for view in few]
-        if (best := place_board(few, poses, cameras, board)) is not None:
-            start[frame] = best
+    # A board at rest has hundreds of views: a few propose as well as all.
+    few = {frame: some[:: max(1, len(some) // 8)] for frame, some in by_frame.items()}
+    poses: dict[int, list[list[PlanarPose]]] = defaultdict(list)
+    seen: dict[int, list[BoardView]] = defaultdict(list)
+    chosen = [view for some in few.values() for view in some]
+    for view, both in _planar_poses_of_all(chosen, cameras, board):
+        poses[view.frame].append(both)
+        seen[view.frame].append(view)
+    placed = {frame: place_board(seen[frame], poses[frame], cameras, board) for frame in few}
+    start = {frame: pose for frame, pose in placed.items() if pose is not None}
     kept = [view for frame in start for view in by_frame[frame]]
     return adjust(build(kept, board, cameras, start, fix_cameras=True), options) if kept else None

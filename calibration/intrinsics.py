@@ -93,9 +93,8 @@ def calibrate_intrinsics(
             f"{options.min_frames} are needed; film it closer, slower and all over the image"
         )
     guess = _first_guess(chosen, board, size_px)
-    start = {
-        view.frame: poses[0].cam_from_board for view in chosen if (poses := planar_poses(view, guess, board))
-    }
+    found = zip(chosen, planar_poses(chosen, guess, board), strict=True)
+    start = {view.frame: poses[0].cam_from_board for view, poses in found if poses}
     chosen = [view for view in chosen if view.frame in start]
     if len(chosen) < options.min_frames:
         raise CalibrationError(
@@ -165,7 +164,7 @@ def _first_guess(views: Sequence[BoardView], board: Board, size_px: tuple[int, i
 
     def misfit(widths: float) -> float:
         camera = ideal_camera(views[0].camera, size_px, widths * max(size_px))
-        best = [poses[0].error_px for view in some if (poses := planar_poses(view, camera, board))]
+        best = [poses[0].error_px for poses in planar_poses(some, camera, board) if poses]
         # Boards that all face the camera fit any focal length: then the ordinary one wins.
         ordinary = 1.0 + 0.01 * abs(torch.tensor(widths).log().item())
         return ordinary * (sum(best) / len(best) + 0.01) if best else float("inf")

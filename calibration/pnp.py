@@ -7,10 +7,12 @@ or other frames decide.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .boards import Board
@@ -30,27 +32,38 @@ class PlanarPose(NamedTuple):
     """Root mean square reprojection error, pixels."""
 
 
-def planar_poses(view: BoardView, camera: Cameras, board: Board) -> list[PlanarPose]:
-    """The one or two poses of the board before a camera, best first; none where the view does not fix one.
+def planar_poses(views: Sequence[BoardView], camera: Cameras, board: Board) -> list[list[PlanarPose]]:
+    """The one or two poses of the board in each view, best first; none where a view does not fix one.
 
     Args:
-        view: corners that the camera saw.
+        views: what one camera saw.
         camera: a batch of one; its pose does not matter.
         board: the board.
     """
+    if not views:
+        return []
+    xy = camera.undistort(torch.cat([view.xy_px for view in views])[None])[0]
+    parts = xy.split([len(view.ids) for view in views])
+    focal_px = float(camera.focal_px.mean())
+    return [
+        _both_poses(part.numpy(), board.corners_xyz[view.ids].numpy(), focal_px)
+        for view, part in zip(views, parts, strict=True)
+    ]
+
+
+def _both_poses(
+    xy_norm: NDArray[np.float64], xyz_board: NDArray[np.float64], focal_px: float
+) -> list[PlanarPose]:
     import cv2
 
-    xy = camera.undistort(view.xy_px[None])[0].numpy()
-    good = np.isfinite(xy).all(-1)
-    xyz = board.corners_xyz[view.ids].numpy()[good]
-    xy = xy[good]
+    good = np.isfinite(xy_norm).all(-1)
+    xy, xyz = xy_norm[good], xyz_board[good]
     if len(xy) < MIN_CORNERS or np.linalg.matrix_rank(xyz[:, :2] - xyz[:1, :2], tol=1e-6) < 2:
         return []
     try:
         _, turns, shifts, _ = cv2.solvePnPGeneric(xyz, xy[:, None], np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
     except cv2.error:  # corners that no homography explains
         return []
-    focal_px = float(camera.focal_px.mean())
     poses: list[PlanarPose] = []
     for turn, shift in zip(turns, shifts, strict=True):
         rotation = cv2.Rodrigues(turn)[0]

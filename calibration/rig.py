@@ -1,0 +1,233 @@
+"""From views of one board to calibrated cameras: lenses, poses, one adjustment, and what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from .boards import Board
+from .bundle import Bundle, BundleOptions, build
+from .cameras import Cameras
+from .detection import BoardView
+from .errors import CalibrationError
+from .extrinsics import PairAgreement, first_poses, fit_boards
+from .intrinsics import Intrinsics, IntrinsicsOptions, adjust_lenses, calibrate_intrinsics
+from .selection import choose_frames, usable_views
+from .triangulation import triangulate
+from .world import World, to_world
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RigOptions:
+    """How a set of cameras is calibrated."""
+
+    max_frames: int = 150
+    """Most shared frames, and most views of each lens, that are solved with."""
+    held_out: float = 0.2
+    """Part of the shared frames that a trial solve does without, to be predicted by it."""
+    bundle: BundleOptions = field(default_factory=BundleOptions)
+    """How the adjustments are done."""
+
+
+@dataclass(frozen=True)
+class SquareCheck:
+    """Neighbouring corners of frames that were not solved with, triangulated one by one."""
+
+    bias_m: float
+    """Mean error of their distance, metres; NaN where there were none."""
+    std_m: float
+    """Its standard deviation, metres."""
+    count: int
+    """Distances that were measured."""
+
+
+@dataclass(frozen=True)
+class RigCalibration:
+    """Calibrated cameras, and what tells whether to trust them."""
+
+    cameras: Cameras
+    """The cameras, world frame."""
+    bundle: Bundle
+    """The final adjustment, in the frame of the first camera."""
+    lenses: Mapping[str, Intrinsics]
+    """What each camera's lens was from its own views alone."""
+    own_lens_clip: frozenset[str]
+    """Cameras whose lens has footage of its own."""
+    pairs: tuple[PairAgreement, ...]
+    """How well pairs of cameras agreed at the start."""
+    world: World
+    """Where the world comes from."""
+    frames: tuple[int, ...]
+    """Shared frames that were solved with."""
+    held_out_rms_px: float
+    """Error of frames that a trial solve did without, board poses fitted; NaN where there were too few."""
+    trained_rms_px: float
+    """Error of the frames that the trial solve had."""
+    squares: SquareCheck
+    """The board measured by the trial solve's cameras."""
+
+    def camera_rms_px(self, *, shared: bool) -> dict[str, float]:
+        """Root mean square error of every camera, in views that several cameras share or in its own."""
+        rms: dict[str, float] = {}
+        for row, name in enumerate(self.cameras.names):
+            mask = torch.zeros_like(self.bundle.used)
+            mask[row] = self.bundle.shared[row] if shared else ~self.bundle.shared[row]
+            rms[name] = self.bundle.rms_px(mask)
+        return rms
+
+
+def calibrate_rig(
+    rig_views: Sequence[BoardView],
+    lens_views: Mapping[str, Sequence[BoardView]],
+    board: Board,
+    *,
+    size_px: Mapping[str, Size],
+    time_s: Mapping[int, float],
+    options: RigOptions | None = None,
+) -> RigCalibration:
+    """Calibrate cameras from a board that they saw together.
+
+    The lens of each camera comes from its own footage where there is some, else from the shared clip; in
+    the final adjustment lenses, camera poses and board poses are free together. Views by one camera and
+    by several have noise of their own, so that clocks that disagree do not bend the lenses.
+
+    Args:
+        rig_views: what all cameras saw of the board; one frame number is one instant.
+        lens_views: by camera, views that were filmed for its lens alone; may lack cameras.
+        board: the board.
+        size_px: image width and height of every camera; its order is that of the result.
+        time_s: time of every frame number of ``rig_views``.
+        options: how.
+
+    Raises:
+        CalibrationError: too few views, or cameras that share none; they are named.
+    """
+    options = options or RigOptions()
+    names = list(size_px)
+    own = frozenset(name for name in names if usable_views(lens_views.get(name, ())))
+    lens_options = IntrinsicsOptions(max_frames=options.max_frames, bundle=options.bundle)
+    lenses: dict[str, Intrinsics] = {}
+    for name in names:
+        views = lens_views[name] if name in own else [view for view in rig_views if view.camera == name]
+        if not views:
+            raise CalibrationError(f"camera {name}: the board was not found in any of its frames")
+        lenses[name] = calibrate_intrinsics(views, board, size_px[name], options=lens_options)
+    ideal = _as_batch(lenses)
+    chosen = choose_frames(rig_views, size_px, options.max_frames)
+    held = _held_out(chosen, options.held_out)
+    trial = _solve(_of_frames(rig_views, set(chosen) - set(held)), lenses, own, board, ideal, options)[0]
+    rms, squares = _predict(trial, _of_frames(rig_views, held), board, options)
+    final, pairs = _solve(_of_frames(rig_views, chosen), lenses, own, board, ideal, options)
+    first = min(frame for frame in final.frames if frame >= 0)
+    world = to_world(
+        final.cameras,
+        rig_views,
+        board,
+        size_px=size_px,
+        time_s=time_s,
+        fallback=final.world_from_board[final.frames.index(first)],
+        options=options.bundle,
+    )
+    return RigCalibration(
+        cameras=world.cameras,
+        bundle=final,
+        lenses=lenses,
+        own_lens_clip=own,
+        pairs=pairs,
+        world=world,
+        frames=tuple(chosen),
+        held_out_rms_px=rms,
+        trained_rms_px=trial.rms_px(trial.shared),
+        squares=squares,
+    )
+
+
+def check_squares(cameras: Cameras, views: Sequence[BoardView], board: Board) -> SquareCheck:
+    """Measure the board: triangulate each corner for itself and compare neighbours' distances."""
+    frames = sorted({view.frame for view in views})
+    xy_px = torch.full((len(frames), len(board.corners_xyz), len(cameras), 2), torch.nan, dtype=torch.float64)
+    for view in views:
+        xy_px[frames.index(view.frame), view.ids, cameras.names.index(view.camera)] = view.xy_px
+    xyz = triangulate(cameras, xy_px.flatten(0, 1), 1.0).xyz_world.reshape(len(frames), -1, 3)
+    ends = xyz[:, board.neighbours]
+    error = (ends[..., 0, :] - ends[..., 1, :]).norm(dim=-1).flatten() - board.neighbour_m
+    error = error[torch.isfinite(error)]
+    if len(error) < 2:
+        return SquareCheck(float("nan"), float("nan"), len(error))
+    return SquareCheck(float(error.mean()), float(error.std()), len(error))
+
+
+def _as_batch(lenses: Mapping[str, Intrinsics]) -> Cameras:
+    """All lenses, each camera at the origin."""
+    each = [lens.camera for lens in lenses.values()]
+    return Cameras(
+        names=tuple(lenses),
+        size_px=torch.cat([camera.size_px for camera in each]),
+        focal_px=torch.cat([camera.focal_px for camera in each]),
+        center_px=torch.cat([camera.center_px for camera in each]),
+        distortion=torch.cat([camera.distortion for camera in each]),
+        cam_from_world=torch.cat([camera.cam_from_world for camera in each]),
+    )
+
+
+def _of_frames(views: Sequence[BoardView], frames: Sequence[int] | set[int]) -> list[BoardView]:
+    wanted = set(frames)
+    return [view for view in usable_views(views) if view.frame in wanted]
+
+
+def _held_out(frames: Sequence[int], part: float) -> list[int]:
+    """Evenly spread frames to do without; none where every frame is needed."""
+    if len(frames) < 10:
+        return []
+    step = max(2, round(1.0 / part))
+    return list(frames[step // 2 :: step])
+
+
+def _solve(
+    views: Sequence[BoardView],
+    lenses: Mapping[str, Intrinsics],
+    own: frozenset[str],
+    board: Board,
+    ideal: Cameras,
+    options: RigOptions,
+) -> tuple[Bundle, tuple[PairAgreement, ...]]:
+    """First poses, then one adjustment of everything."""
+    start = first_poses(views, board, ideal)
+    together = [view for view in views if view.frame in start.world_from_board]
+    boards = dict(start.world_from_board)
+    alone, poses = _lens_frames(lenses, own, {view.frame for view in together}, start.cameras)
+    problem = build([*together, *alone], board, start.cameras, boards | poses)
+    return adjust_lenses(problem, options.bundle), start.pairs
+
+
+def _lens_frames(
+    lenses: Mapping[str, Intrinsics], own: frozenset[str], taken: set[int], cameras: Cameras
+) -> tuple[list[BoardView], dict[int, Tensor]]:
+    """Views that one camera has for itself, under negative frame numbers, and the board poses in them."""
+    views: list[BoardView] = []
+    poses: dict[int, Tensor] = {}
+    for row, (name, lens) in enumerate(lenses.items()):
+        world_from_cam = torch.linalg.inv(cameras.cam_from_world[row])
+        for view in lens.views:
+            if False:
+                continue  # already there, with the other cameras' views of the same instant
+            cam_from_board = lens.bundle.world_from_board[lens.bundle.frames.index(view.frame)]
+            frame = -1 - len(poses)
+            views.append(replace(view, frame=frame))
+            poses[frame] = world_from_cam @ cam_from_board
+    return views, poses
+
+
+def _predict(
+    trial: Bundle, views: Sequence[BoardView], board: Board, options: RigOptions
+) -> tuple[float, SquareCheck]:
+    """How well a solve predicts frames that it did not have."""
+    fitted = fit_boards(trial.cameras, views, board, options.bundle) if views else None
+    if fitted is None:
+        return float("nan"), SquareCheck(float("nan"), float("nan"), 0)
+    return fitted.rms_px(), check_squares(trial.cameras, views, board)
