@@ -27,15 +27,15 @@ _WALL_SLACK_RAD = math.radians(5.0)
 """People differ: a wall begins this far beyond the published range."""
 _WALL_SD_RAD = math.radians(3.0)
 _REST_SHARE = 0.05
-"""A posture lasts: frames of the same one say but once how far from rest it is. With more, the pull of thousands
-of frames bends shape and offsets."""
+"""A posture lasts: frames of the same one say but once how far from rest it is. With more, the pull of
+thousands of frames bends shape and offsets."""
 _FLOOR_SD_M = 0.010
 _SLIP_SD_M_S = 0.03
 _SPEED_SD_M_S = 3.0
 _SPEED_SD_RAD_S = 10.0
 _LEVER_M = 0.08
-"""A joint that moves no keypoint by more than this for a turn of one radian is not solved for, as toes and fingers
-with one keypoint near them: noise would turn it at will, and stretch the lever to turn it more easily."""
+"""A joint that moves no keypoint by more than this for a turn of one radian is not solved for, as toes and
+fingers with one keypoint near them: noise would turn it at will, and stretch the lever to turn it further."""
 _LIVELY = {
     "spine1": 0.4,
     "spine2": 0.4,
@@ -125,7 +125,7 @@ def _levers(body: Body, points: KeypointModel, joints: Tensor) -> set[int]:
 
 def make_problem(
     body: Body, layout: Layout, seen: Observations, settings: FitSettings,
-    *, soles: KeypointModel | None = None, contacts: Tensor | None = None, border: Tensor | None = None,
+    *, soles: KeypointModel | None = None, support: Tensor | None = None, border: Tensor | None = None,
 ) -> Problem:  # fmt: skip
     """All terms of a fit.
 
@@ -135,7 +135,7 @@ def make_problem(
         seen: what was observed, T frames.
         settings: strengths.
         soles: points that stand on the floor; none leaves the floor out.
-        contacts: (T, n) bool for these.
+        support: (T, n) metres, the height that each of these stands on, NaN where it does not.
         border: (Q,) holds shape and offsets at these values; they are estimated if left out.
     """
     share = independent_share(seen.steps, settings)
@@ -158,14 +158,14 @@ def make_problem(
         AccelerationTerm(layout, seen.steps, torch.cat([pelvis, lively]), Loss()),
         SpeedTerm(layout, seen.steps, speed, Loss()),
     ]
-    if soles is not None and contacts is not None:
-        terms.append(FloorTerm(soles, contacts, _FLOOR_SD_M, Loss(share)))
-        terms.append(SlipTerm(soles, contacts, seen.steps, _SLIP_SD_M_S, Loss(share)))
+    if soles is not None and support is not None:
+        terms.append(FloorTerm(soles, support, _FLOOR_SD_M, Loss(share)))
+        terms.append(SlipTerm(soles, torch.isfinite(support), seen.steps, _SLIP_SD_M_S, Loss(share)))
     return Problem(body, layout, tuple(terms), _prior(layout, seen.points, border))
 
 
 def independent_share(steps: Steps, settings: FitSettings) -> float:
-    """What one frame's observation is worth: errors last for ``correlation_s``, in which frames repeat them."""
+    """What one frame's observation is worth: errors last for ``correlation_s``, and frames repeat them."""
     if not len(steps.seconds) or settings.correlation_s <= 0:
         return 1.0
     return min(1.0, float(steps.seconds.median()) / settings.correlation_s)

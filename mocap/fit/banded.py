@@ -1,8 +1,8 @@
 """Symmetric positive definite equations that are block-banded in time with a dense border.
 
-Cholesky by blocks, one frame after another: cost and memory are linear in the number of frames. The border is
-eliminated last (its Schur complement). LAPACK is called directly: the blocks are small, so that a call's overhead
-would show.
+Cholesky by blocks, one frame after another: cost and memory are linear in the number of frames. The border
+is eliminated last (its Schur complement). LAPACK is called directly: the blocks are small, so that the
+overhead of a call would show.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The floor at z = 0: nothing sinks into it, and what stands on it neither floats nor slides."""
+"""The floor at z = 0: nothing sinks into it, and what stands on it or on a step neither floats nor slides."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from rigs.keypoint_model import KeypointModel
 
 
 class FloorTerm:
-    """``r = z / sd`` of points of the soles where they stand on the floor, and wherever they are below it."""
+    """``r = (z - support) / sd`` of points of the soles that stand, ``z / sd`` of those below the floor."""
 
     name = "floor"
     span = 1
 
-    def __init__(self, soles: KeypointModel, contacts: Tensor, sd_m: float, loss: Loss) -> None:
-        """``contacts`` is (T, n) bool for the n points of ``soles``."""
+    def __init__(self, soles: KeypointModel, support: Tensor, sd_m: float, loss: Loss) -> None:
+        """``support`` is (T, n) metres: what each point of ``soles`` stands on, NaN where it does not."""
         self.soles = soles
-        self.contacts = contacts
+        self.contacts = torch.isfinite(support)
+        self.support = torch.where(self.contacts, support, 0.0)
         self.sd_m = sd_m
         self.loss = loss
 
     def _height(self, posed: Posed) -> tuple[Tensor, Tensor]:
-        """(n, points) heights, and which of them count."""
+        """(n, points) heights above the support, and which of them count."""
         height = posed.place(self.soles)[: posed.own, :, 2]
-        return height, self.contacts[posed.rows(1)] | (height < 0)
+        rows = posed.rows(1)
+        return height - self.support[rows], self.contacts[rows] | (height < 0)
 
     def residual(self, posed: Posed) -> Tensor:
         """(n, points, 1)."""

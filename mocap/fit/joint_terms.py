@@ -1,7 +1,7 @@
 """Terms on the turn of single joints: the pull towards rest, and the walls of their range.
 
-All are written in the quaternion ``(v, w)`` of the joint's local turn, w >= 0; ``rotation exp(d)`` changes it by
-``dv = (w d + v x d) / 2`` and ``dw = -v.d / 2``.
+All are written in the quaternion ``(v, w)`` of the joint's local turn, w >= 0; ``rotation exp(d)`` changes it
+by ``dv = (w d + v x d) / 2`` and ``dw = -v.d / 2``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def positive_quat(quat_xyzw: Tensor) -> Tensor:
 
 
 def chord(quat_xyzw: Tensor) -> Tensor:
-    """(..., 3) twice the vector part: the rotation vector for small turns, its square smooth for all turns."""
+    """(..., 3) twice the vector part: nearly the rotation vector, with a square that is smooth everywhere."""
     return 2 * positive_quat(quat_xyzw)[..., :3]
 
 
@@ -37,7 +37,7 @@ def chord_jacobian(quat_xyzw: Tensor) -> Tensor:
 
 
 class RestTerm:
-    """``r = chord(turn) / sd``: where nothing is seen, joints rest; a tie-breaker, weaker than any keypoint."""
+    """``r = chord(turn) / sd``: where nothing is seen, joints rest; weaker than any keypoint."""
 
     name = "rest pose"
     span = 1
@@ -60,7 +60,7 @@ class RestTerm:
 
 
 class LimitTerm:
-    """``r = (angle beyond the wall) / sd`` for swing and twist of each joint; zero inside the joint's range."""
+    """``r = (angle beyond the wall) / sd`` for swing and twist of each joint; zero inside its range."""
 
     name = "joint limits"
     span = 1

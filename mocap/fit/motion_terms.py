@@ -40,7 +40,7 @@ class _Velocities:
         self.columns = torch.cat([torch.arange(3)[None], layout.joint_columns(self.active)])
 
     def __call__(self, posed: Posed, count: int, skip: int) -> Tensor:
-        """(count, 1 + A, 3) m/s and rad/s (chord) from the frame ``skip`` after each of the first ``count``."""
+        """(count, 1 + A, 3) m/s and rad/s (of the chord), ``skip`` frames after the first ones."""
         move, turn, seconds = self._moves(posed, count, skip)
         return torch.cat([move[:, None], chord(turn)], 1) / seconds
 

@@ -1,8 +1,8 @@
 """A stretch of frames with the body posed in it, and how its points move with the unknowns.
 
-Turning joint j by ``rotation_j exp(d)`` carries everything that hangs on it about the joint's place t_j. Of a
-keypoint ``p = sum_i R_i m_i + w_i t_i`` the part below j is ``S = sum_{i below j} R_i m_i + w_i t_i`` with weight
-``W = sum_{i below j} w_i``, so that
+Turning joint j by ``rotation_j exp(d)`` carries everything that hangs on it about the joint's place t_j. Of
+a keypoint ``p = sum_i R_i m_i + w_i t_i`` the part below j is ``S = sum_{i below j} R_i m_i + w_i t_i`` with
+weight ``W = sum_{i below j} w_i``, so that
 
     dp / dd = -[S - W t_j]_x R_j.
 """

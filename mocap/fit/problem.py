@@ -1,7 +1,7 @@
 """The whole fit as one least-squares problem: sums terms into block-banded normal equations.
 
-Frames couple with the next two at most; all frames share the border (shape and offsets). ``build`` knows every
-term only by the ``Term`` protocol, and nothing of how the equations are solved.
+Frames couple with the next two at most; all frames share the border (shape and offsets). ``build`` knows
+every term only by the ``Term`` protocol, and nothing of how the equations are solved.
 """
 
 from __future__ import annotations
@@ -157,9 +157,7 @@ def _add_border(into: Tensor, pose: Tensor, border: Tensor, by: Jacobian) -> Non
     if by.columns.dim() == 1:
         rows = torch.zeros(len(into), pose.shape[-1], into.shape[-1], dtype=into.dtype)
         common, own = border[..., : by.shared], border[..., by.shared :]
-        rows.index_add_(
-            2, by.border_columns[0, : by.shared], pose.flatten(1, 2).mT @ common.flatten(1, 2)
-        )
+        rows.index_add_(2, by.border_columns[0, : by.shared], pose.flatten(1, 2).mT @ common.flatten(1, 2))
         if own.shape[-1]:
             square = torch.zeros(len(into), pose.shape[-1], *own.shape[1:2], own.shape[-1], dtype=into.dtype)
             for row in range(own.shape[2]):

@@ -55,8 +55,8 @@ class PersonSummary:
 
 
 def summarise(
-    body: Body, seen: Observations, state: State, *, iterations: int, why_stopped: str, cost: tuple[float, ...],
-    cost_by_term: dict[str, float], distance: Tensor, scale: float, floor: str, contacts: Tensor,
+    body: Body, seen: Observations, state: State,
+    *, iterations: int, why_stopped: str, cost: tuple[float, ...], cost_by_term: dict[str, float], distance: Tensor, scale: float, floor: str, contacts: Tensor,
 ) -> PersonSummary:  # fmt: skip
     """Put the figures of one person's fit together; ``distance`` is (T, K) metres, NaN where unseen."""
     known = distance[distance.isfinite()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import binary_closing, binary_opening, gaussian_filter1d
+from scipy.ndimage import binary_closing, binary_opening, gaussian_filter1d, label
 from torch import Tensor
 
 from rigs.body import Body
@@ -16,8 +16,10 @@ CONTACT_NAMES = ("left_heel", "left_foot", "right_heel", "right_foot")
 
 _SOLE_M = 0.012
 """Vertices this close to a foot's lowest point belong to its sole."""
-_LOW_M = 0.05
-"""A sole higher than this does not stand; keypoints of feet err by 20-30 mm."""
+_LOW_M = 0.06
+"""A sole higher than this is in the air; keypoints of feet err by 20-30 mm, and there are low steps."""
+_FLAT_M = 0.03
+"""A sole that stands within this of the floor stands on it, shoes and errors allowed for."""
 _SLOW_M_S = 0.35
 """A sole faster than this does not stand; noise of keypoints looks like 0.1-0.2 m/s."""
 _BRIEF_S = 0.08
@@ -84,3 +86,24 @@ def find_contacts(xyz_world: NDArray[np.float64], time_s: NDArray[np.float64]) -
         stands = binary_opening(np.pad(stands, ((len(brief), len(brief)), (0, 0)), mode="edge"), brief)
         stands = stands[len(brief) : -len(brief)]
     return stands
+
+
+def find_support(xyz_world: NDArray[np.float64], time_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What points of the soles stand on: the floor, or a low step or beam where they stand clearly above it.
+
+    Args:
+        xyz_world: (T, n, 3) metres, floor at z = 0.
+        time_s: (T,) seconds.
+
+    Returns:
+        (T, n) metres, one height for each stand; NaN where a point does not stand.
+    """
+    stands = find_contacts(xyz_world, time_s)
+    support = np.full(stands.shape, np.nan)
+    for point in range(stands.shape[1]):
+        runs, count = label(stands[:, point])
+        for run in range(1, count + 1):
+            frames = runs == run
+            height = float(np.median(xyz_world[frames, point, 2]))
+            support[frames, point] = 0.0 if abs(height) <= _FLAT_M else max(height, 0.0)
+    return support

@@ -1,7 +1,7 @@
 """Stage: 3D keypoints to a body in motion.
 
-The shape is one for a person and take, the pose and the place are for every frame; all of them, and where each
-keypoint sits on this person, are solved for together.
+The shape is one for a person and take, the pose and the place are for every frame; all of them, and where
+each keypoint sits on this person, are solved for together.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from rigs.body import Body
 from rigs.kinematics import rotvec_from_rotation
 from rigs.motion import Motion
 
+DEFAULTS = FitSettings()
+"""The strengths of a session that says nothing else."""
+
 _LEAST_KEYPOINTS = 4
 """A person with fewer in every frame cannot be placed."""
 _STILL_RATE_HZ = 30.0
@@ -47,7 +50,7 @@ class FitSummary:
 
 
 def fit(
-    points: Keypoints3D, body: Body, *, settings: FitSettings = FitSettings(), progress: Progress = silent
+    points: Keypoints3D, body: Body, *, settings: FitSettings = DEFAULTS, progress: Progress = silent
 ) -> tuple[dict[int, Motion], FitSummary]:
     """Fit a body to the keypoints of each person.
 

@@ -21,7 +21,7 @@ class State:
     betas: Tensor
     """(B,) shape coefficients."""
     offsets: Tensor
-    """(K, 3) metres, rest axes: how far each keypoint lies from its place on the body, constant over the take."""
+    """(K, 3) metres, rest axes: how far each keypoint lies from its place on the body, the whole take."""
 
     @property
     def num_frames(self) -> int:
@@ -37,8 +37,8 @@ class State:
 class Layout:
     """Which unknown stands in which column.
 
-    A frame has ``num_pose`` columns: the translation, then three for each active joint, the increment ``d`` of
-    ``rotation exp(d)``. The border, shared by all frames, has the betas, then three for each keypoint's offset.
+    A frame has ``num_pose`` columns: the translation, then three for each active joint, the increment ``d``
+    of ``rotation exp(d)``. The border, shared by all frames, has the betas, then three for each offset.
     """
 
     active: tuple[int, ...]

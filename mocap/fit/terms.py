@@ -1,8 +1,9 @@
 """What a term of the fit is: residuals, their derivatives and the loss that turns them into a cost.
 
-The cost of a state is half the sum of ``loss.value(|r|²)`` over all residual groups r of all terms. A term knows
-nothing of the solver: it says which unknowns its residuals depend on, and ``mocap.fit.problem`` does the rest.
-A new term is one class in one file with a test in ``tests/mocap/fit/test_terms.py``.
+The cost of a state is half the sum of ``loss.value(|r|²)`` over all residual groups r of all terms. A term
+knows nothing of the solver: it says which unknowns its residuals depend on, and ``mocap.fit.problem`` does
+the rest. A new term is one class in one file with a test in ``tests/mocap/fit/test_terms.py``, and a line in
+``mocap.fit.assemble``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Loss:
         return self.scale * (self.nu + size) * torch.log1p(squared / self.nu)
 
     def weight(self, squared: Tensor, size: int) -> Tensor:
-        """Derivative of ``value``: the weight that makes a squared cost out of it (re-weighted least squares)."""
+        """Derivative of ``value``: the weight that makes a squared cost of it (re-weighted least squares)."""
         if self.nu == 0.0:
             return torch.full_like(squared, self.scale)
         return self.scale * (self.nu + size) / (self.nu + squared)

@@ -1,8 +1,8 @@
 """Takes of any length: one solve where it fits into memory, else shape first and then window by window.
 
-A frame of the solve takes about half a megabyte. In a long take, shape and offsets come from samples spread over
-the take; the windows then overlap, and each begins at two frames that the one before it has fixed, so that the
-motion has no seam.
+A frame of the solve takes about half a megabyte. In a long take, shape and offsets come from samples spread
+over the take; the windows then overlap, and each begins at two frames that the one before it has fixed, so
+that the motion has no seam.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mocap.fit.motion_terms import Steps
 from mocap.fit.posed import LOOK_AHEAD, stretches
 from mocap.fit.problem import Problem
 from mocap.fit.quality import joint_std, keypoint_distance, residual_scale
-from mocap.fit.soles import CONTACT_NAMES, find_contacts
+from mocap.fit.soles import CONTACT_NAMES, find_support
 from mocap.fit.solver import Solution, solve
 from mocap.fit.state import Layout, State
 from mocap.progress import Progress, silent
@@ -68,13 +68,13 @@ class _Fit:
     settings: FitSettings
     soles: KeypointModel | None
 
-    def problem(self, seen: Observations, contacts: Tensor | None, border: Tensor | None) -> Problem:
+    def problem(self, seen: Observations, support: Tensor | None, border: Tensor | None) -> Problem:
         return make_problem(
-            self.body, self.layout, seen, self.settings, soles=self.soles, contacts=contacts, border=border
+            self.body, self.layout, seen, self.settings, soles=self.soles, support=support, border=border
         )
 
-    def contacts(self, state: State, time_s: Tensor) -> tuple[str, Tensor | None]:
-        """Whether the floor is to be used, and when the soles stand on it."""
+    def support(self, state: State, time_s: Tensor) -> tuple[str, Tensor | None]:
+        """Whether the floor is to be used, and heights (T, n) that the soles stand on, NaN in the air."""
         if not self.settings.floor:
             return "off", None
         if self.soles is None:
@@ -84,7 +84,7 @@ class _Fit:
         lowest = float(torch.quantile(place[..., 2].min(-1).values, 0.05))
         if abs(lowest) > _WRONG_FLOOR_M:
             return f"not believed: the feet's lowest is at {lowest:.2f} m", None
-        return "used", torch.from_numpy(find_contacts(place.numpy(), time_s.numpy()))
+        return "used", torch.from_numpy(find_support(place.numpy(), time_s.numpy()))
 
 
 def solve_take(
@@ -124,13 +124,13 @@ def _solve_piece(
     problem = fit.problem(seen, None, border)
     last = solve(problem, start, max_iterations=rounds, held=held, progress=progress)
     iterations = last.iterations
-    floor, contacts = fit.contacts(last.state, time_s)
-    if contacts is not None:
-        problem = fit.problem(seen, contacts, border)
+    floor, support = fit.support(last.state, time_s)
+    contacts = torch.zeros(start.num_frames, len(CONTACT_NAMES), dtype=torch.bool)
+    if support is not None:
+        contacts = torch.isfinite(support)
+        problem = fit.problem(seen, support, border)
         last = solve(problem, last.state, max_iterations=rounds, held=held, progress=progress)
         iterations += last.iterations
-    else:
-        contacts = torch.zeros(start.num_frames, len(CONTACT_NAMES), dtype=torch.bool)
     scale = residual_scale(problem, last.state)
     std = joint_std(problem, last.state, held=held) * scale
     distance = keypoint_distance(problem, last.state, seen)
