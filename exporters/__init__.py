@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +30,7 @@ __all__ = [
     "Take",
     "available_formats",
     "export",
+    "format_options",
 ]
 
 _GROUP: Final = "mocap.exporters"
@@ -49,6 +50,11 @@ class Exporter(Protocol):
         """Axes and unit that the format expects."""
         ...
 
+    @property
+    def options(self) -> Sequence[str]:
+        """Names of the keyword options that it takes."""
+        ...
+
     def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes]:
         """Return {file name: contents}, one for each person or for all; touches no disk."""
         ...
@@ -65,14 +71,17 @@ class FileFormat:
     write: Callable[..., Mapping[str, bytes]]
     """Takes a take and keyword options."""
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the function's keyword options."""
+        parameters = inspect.signature(self.write).parameters.values()
+        return tuple(item.name for item in parameters if item.kind is item.KEYWORD_ONLY)
+
     def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes]:
         """Contents of the files; an unknown option is an ``ExportError`` that lists those there are."""
-        known = [
-            name for name, p in inspect.signature(self.write).parameters.items() if p.kind is p.KEYWORD_ONLY
-        ]
-        unknown = sorted(set(options) - set(known))
+        unknown = sorted(set(options) - set(self.options))
         if unknown:
-            valid = ", ".join(known) or "none"
+            valid = ", ".join(self.options) or "none"
             raise ExportError(f"{self.suffix} has no option {unknown[0]!r}; it has: {valid}")
         return self.write(take, **options)
 
@@ -95,13 +104,18 @@ def available_formats() -> tuple[str, ...]:
     return (*EXPORTERS, *working)
 
 
+def format_options(format: str) -> tuple[str, ...]:
+    """Names of the options that a format takes, such as ``rig``; ``ExportError`` if it is unknown."""
+    return tuple(_exporter(format).options)
+
+
 def export(take: Take, path: Path, *, format: str | None = None, **options: Any) -> list[Path]:
     """Write a take to disk, all files or none.
 
     Args:
         take: the people and their motions.
-        path: a file such as ``walk.bvh``, of which several people make ``walk_<person>.bvh``; or a folder,
-            which gets ``<person>.bvh``.
+        path: a file such as ``walk.bvh`` (with a ``format``, also ``walk``), of which several people make
+            ``walk_<person>.bvh``; or a folder that exists, which gets ``<person>.bvh``.
         format: one of ``available_formats()``; by the path's suffix if left out.
         options: the format's own.
 
@@ -116,14 +130,19 @@ def export(take: Take, path: Path, *, format: str | None = None, **options: Any)
     if not take.characters:
         raise ExportError(f"take {take.name!r} has nobody in it; run the fit first")
     contents = exporter(take, **options)
-    if path.suffix.lower() != exporter.suffix:
-        targets = {path / file: data for file, data in contents.items()}
-    elif len(contents) == 1:
-        targets = {path: next(iter(contents.values()))}
-    else:
-        targets = {path.with_name(f"{path.stem}_{file}"): data for file, data in contents.items()}
+    targets = {_target(path, file, exporter.suffix, len(contents)): data for file, data in contents.items()}
     _write_all(targets)
     return list(targets)
+
+
+def _target(path: Path, file: str, suffix: str, num_files: int) -> Path:
+    """Where one of a take's files goes."""
+    if path.is_dir():
+        return path / file
+    named = path.suffix.lower() == suffix
+    if num_files == 1:
+        return path if named else path.with_name(path.name + suffix)
+    return path.with_name(f"{path.stem if named else path.name}_{file}")
 
 
 def _exporter(name: str) -> Exporter:

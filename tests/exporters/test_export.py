@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from exporters import EXPORTERS, Exporter, ExportError, FileFormat, Take, available_formats, export
+from exporters import (
+    EXPORTERS,
+    Exporter,
+    ExportError,
+    FileFormat,
+    Take,
+    available_formats,
+    export,
+    format_options,
+)
 from exporters.axes import WORLD
 
 from ..clients.walk import walking_take
@@ -28,8 +37,9 @@ def test_every_format_writes_a_file_of_its_suffix(name: str, take: Take, tmp_pat
     exporter = EXPORTERS[name]
     assert isinstance(exporter, Exporter)
     assert export(take, tmp_path / f"walk{exporter.suffix}") == [tmp_path / f"walk{exporter.suffix}"]
-    assert export(take, tmp_path / "folder", format=name) == [tmp_path / "folder" / f"0{exporter.suffix}"]
-    assert listing(tmp_path) == [f"folder/0{exporter.suffix}", f"walk{exporter.suffix}"]
+    assert export(take, tmp_path / "sub" / "run", format=name) == [tmp_path / "sub" / f"run{exporter.suffix}"]
+    assert export(take, tmp_path, format=name) == [tmp_path / f"0{exporter.suffix}"]
+    assert listing(tmp_path) == [f"0{exporter.suffix}", f"sub/run{exporter.suffix}", f"walk{exporter.suffix}"]
 
 
 def test_several_people_share_a_name(tmp_path: Path) -> None:
@@ -41,8 +51,17 @@ def test_several_people_share_a_name(tmp_path: Path) -> None:
     assert len(listing(tmp_path)) == 4
 
 
-def test_a_folder_with_a_dot_in_its_name_is_a_folder(take: Take, tmp_path: Path) -> None:
+def test_a_dot_in_a_name_is_no_suffix(take: Take, tmp_path: Path) -> None:
+    assert export(take, tmp_path / "person.1", format="bvh") == [tmp_path / "person.1.bvh"]
+    (tmp_path / "take.01").mkdir()
     assert export(take, tmp_path / "take.01", format="bvh") == [tmp_path / "take.01" / "0.bvh"]
+
+
+def test_formats_say_which_options_they_take() -> None:
+    assert {"rig", "unit", "rotation_order", "up", "tpose_first_frame"} <= set(format_options("bvh"))
+    assert format_options("npz") == ()
+    with pytest.raises(ExportError, match="no export format"):
+        format_options("fpx")
 
 
 def test_options_reach_the_format(take: Take, tmp_path: Path) -> None:
