@@ -36,9 +36,13 @@ MIDDLE: Color = (250, 250, 250)
 """Lines between the sides."""
 FITTED: Color = (240, 70, 200)
 """The fitted body's joints."""
+TRUE: Color = (90, 190, 110)
+"""The true body, where it is known."""
 PAPER: Color = (250, 250, 248)
 INK: Color = (30, 32, 36)
 
+_BESIDE_M = 0.85
+"""How far beside the fitted body the true one is shown."""
 _LOW_SCORE = 0.5
 """Keypoints that the detector doubts more than this are left out."""
 
@@ -108,7 +112,8 @@ def draw_meshes(
     import cv2
 
     width, height = (int(side) for side in camera.size_px[0])
-    picture = _grid_floor(camera, width, height) if background is None else background.copy()
+    middle = np.mean([mesh.vertices[:, :2].mean(0) for mesh in meshes], axis=0)
+    picture = _grid_floor(camera, width, height, middle) if background is None else background.copy()
     behind = picture.copy()
     center = camera.centers_world[0].numpy()
     triangles, colors, depth = [], [], []
@@ -231,14 +236,17 @@ def take_sheet(
         return None
     motion = take.load_motion(next(iter(motion_files)))
     cameras, clock = take.load_cameras(), take.load_clock()
-    which = np.unique(np.linspace(0, len(motion.time_s) - 1, instants + 2).round().astype(int)[1:-1])
+    which = _telling(motion, instants)
     names = [name for name in cameras.names if name in clips and name in clock.cameras][:max_cameras]
     rows = [
         _camera_row(take, name, open_clip(clips[name]), cameras[name], motion, which, panel_px)
         for name in names
     ]
     rows.append(_body_row(motion, which, true_motion, panel_px))
-    captions = [*names, "3D\nfitted" if true_motion is None else "3D\nfitted,\nbehind it\nthe truth\n(green)"]
+    captions = [
+        *names,
+        "3D\nfitted" if true_motion is None else "3D\nfitted (pink)\nand beside it\nthe truth\n(green)",
+    ]
     headings = [f"{motion.time_s[index]:.2f} s" for index in which]
     return contact_sheet(rows, captions, headings, title=title, notes=notes)
 
@@ -286,22 +294,29 @@ def _draw_detected(
 def _body_row(
     motion: Motion, which: NDArray[np.integer], true_motion: Motion | None, panel_px: tuple[int, int]
 ) -> list[RgbImage]:
-    """The fitted body in 3D, with the true one where it is known, always from the same direction."""
+    """The fitted body in 3D, the true one beside it where it is known; always from one direction."""
+    azimuth_deg = -35.0
+    right = np.array([-np.sin(np.radians(azimuth_deg)), np.cos(np.radians(azimuth_deg)), 0.0])
     row: list[RgbImage] = []
     for index in which:
-        meshes = [_mesh(motion, index, FITTED)]
         target = np.array([*motion.joints[index, 0, :2], 0.9])
+        meshes = [_mesh(motion, index, FITTED)]
         if true_motion is not None:
-            meshes.append(
-                _mesh(
-                    true_motion,
-                    int(np.abs(true_motion.time_s - motion.time_s[index]).argmin()),
-                    (90, 190, 110),
-                )
-            )
-        camera = view_from(target, azimuth_deg=-35.0, distance_m=2.9, size_px=panel_px)
+            nearest = int(np.abs(true_motion.time_s - motion.time_s[index]).argmin())
+            true = _mesh(true_motion, nearest, TRUE)
+            meshes.append(Mesh(true.vertices + _BESIDE_M * right, true.faces, true.color))
+            target = target + 0.5 * _BESIDE_M * right
+        camera = view_from(target, azimuth_deg=azimuth_deg, distance_m=2.9, size_px=panel_px)
         row.append(draw_meshes(meshes, camera))
     return row
+
+
+def _telling(motion: Motion, instants: int) -> NDArray[np.integer]:
+    """Frames to show, in time order: of each part of the take the one farthest from the usual pose."""
+    pose = motion.joints - motion.joints[:, :1]
+    unusual = np.linalg.norm(pose - np.median(pose, axis=0), axis=-1).mean(1)
+    parts = np.array_split(np.arange(len(unusual)), min(instants, len(unusual)))
+    return np.array([part[np.nanargmax(np.nan_to_num(unusual[part], nan=-1.0))] for part in parts])
 
 
 def _mesh(motion: Motion, index: int, color: Color) -> Mesh:
@@ -340,30 +355,15 @@ def _cut_out(picture: RgbImage, joints_px: FloatArray, panel_px: tuple[int, int]
     )
 
 
-def _grid_floor(camera: Cameras, width: int, height: int) -> RgbImage:
-    """Light paper with the floor's half-metre grid round the world's part that is looked at."""
+def _grid_floor(camera: Cameras, width: int, height: int, around: FloatArray) -> RgbImage:
+    """Light paper with the floor's half-metre grid round (2,) metres."""
     import cv2
 
     paper = np.full((height, width, 3), (236, 239, 242), np.uint8)
-    turn, shift = camera.cam_from_world[0, :3, :3].numpy(), camera.cam_from_world[0, :3, 3].numpy()
-    center, forward = -turn.T @ shift, turn[2]
-    middle = np.round((center - forward * center[2] / min(forward[2], -0.05))[:2] * 2) / 2
-    steps = np.arange(-2.0, 2.01, 0.5)
-    for offset in steps:
-        for along_x in (True, False):
-            ends = np.array(
-                [
-                    [middle[0] + steps[0], middle[1] + offset, 0],
-                    [middle[0] + steps[-1], middle[1] + offset, 0],
-                ]
-            )
-            if not along_x:
-                ends = np.array(
-                    [
-                        [middle[0] + offset, middle[1] + steps[0], 0],
-                        [middle[0] + offset, middle[1] + steps[-1], 0],
-                    ]
-                )
+    middle = np.array([*np.round(around * 2) / 2, 0.0])
+    for offset in np.arange(-2.0, 2.01, 0.5):
+        for end, shift in (((2.0, 0.0, 0.0), (0.0, offset, 0.0)), ((0.0, 2.0, 0.0), (offset, 0.0, 0.0))):
+            ends = middle + np.array(shift) + np.array([[-1.0], [1.0]]) * np.array(end)
             xy_px, valid = camera.project(torch.from_numpy(ends))
             if bool(valid.all()):
                 a, b = (np.round(point * 16).astype(int) for point in xy_px[0].numpy())

@@ -140,7 +140,8 @@ def _facing(showing: _Showing) -> Rotation:
     away = showing.middle - showing.toward
     away /= np.linalg.norm(away)
     x = np.cross([0.0, 0.0, -1.0], away)
-    x /= np.linalg.norm(x)
+    # Between two cameras that face each other the print faces straight up, and any direction may be its x.
+    x = x / np.linalg.norm(x) if np.linalg.norm(x) > 1e-3 else np.array([1.0, 0.0, 0.0])
     upright = Rotation.from_matrix(np.stack([x, np.cross(away, x), away], -1))
     return upright * Rotation.from_euler("ZXY", [showing.roll_deg, *showing.tilt_deg], degrees=True)
 

@@ -135,23 +135,26 @@ def compare_motion(found: Motion, true: Motion) -> list[Figure]:
     ]
 
 
-def compare_bvh(path: Path, motion: Motion, rig: str) -> list[Figure]:
-    """Joints of a BVH file, read back, against the motion it was made from."""
+def compare_bvh(path: Path, motion: Motion, rig: str) -> Figure:
+    """Joints of a BVH file, read back, against the motion it was made from; infinite without a file."""
     from exporters.bvh import read_bvh
     from rigs.rig_names import load_rig_names
 
+    name = "BVH read back, worst joint"
+    if not path.is_file():
+        return Figure(name, float("inf"), "mm", 0.05)
     read = read_bvh(path.read_bytes()).motion
     names = load_rig_names(rig)
     pairs = [
-        (read.joint_names.index(names[name]), index)
-        for index, name in enumerate(motion.joint_names)
-        if names.get(name) in read.joint_names
+        (read.joint_names.index(names[joint]), index)
+        for index, joint in enumerate(motion.joint_names)
+        if names.get(joint) in read.joint_names
     ]
     if len(read.time_s) != len(motion.time_s) or not pairs:
-        return [Figure("BVH read back, worst joint", float("inf"), "mm", 0.05)]
+        return Figure(name, float("inf"), "mm", 0.05)
     in_file, in_motion = (list(part) for part in zip(*pairs, strict=True))
     apart = np.linalg.norm(read.joints[:, in_file] - motion.joints[:, in_motion], axis=-1)
-    return [Figure("BVH read back, worst joint", float(1e3 * apart.max()), "mm", 0.05)]
+    return Figure(name, float(1e3 * apart.max()), "mm", 0.05)
 
 
 def compare_session(
@@ -168,7 +171,7 @@ def compare_session(
     best = min(found, key=lambda name: float(np.nanmean(joint_errors_m(found[name], true_motion))))
     figures += compare_motion(found[best], true_motion)
     bvh = here.export_folder / f"{best}.bvh"
-    return figures + (compare_bvh(bvh, found[best], rig) if bvh.is_file() else [])
+    return [*figures, compare_bvh(bvh, found[best], rig)]
 
 
 def _length(motion: Motion, upper: str, lower: str) -> float:

@@ -1,4 +1,4 @@
-"""The demo: film a performance in the virtual studio, run the ordinary chain on it, compare with the truth."""
+"""The demo: film a performance in the virtual studio, run the ordinary chain, compare with the truth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mocap.virtual.compare import Figure, compare_session
 from mocap.virtual.film import film, write_truth
 from mocap.virtual.performer import Performer
 from mocap.virtual.rig import CameraRing
-from mocap.virtual.studio import Studio, demo_board
+from mocap.virtual.studio import Studio, demo_board, ring_arc_deg
 
 TAKE = "take1"
 _FORMAT = "mocap-studio demo"
@@ -61,7 +61,7 @@ class DemoSummary:
 def demo_studio(*, cameras: int = 4, seconds: float = 5.0, seed: int = 0) -> Studio:
     """What the demo films."""
     return Studio(
-        ring=CameraRing(num_cameras=cameras, seed=seed),
+        ring=CameraRing(num_cameras=cameras, arc_deg=ring_arc_deg(cameras), seed=seed),
         board=BoardSession(board=demo_board(), seconds=3.0 * cameras, seed=seed),
         performers=(Performer(seed=seed),),
         seconds=seconds,

@@ -127,7 +127,8 @@ def _film_part(studio: Studio, jobs: list[tuple[str, str, Path]]) -> None:
 def write_truth(studio: Studio, folder: Path, *, take: str = "take1") -> Session:
     """Write what is true into a folder laid out like a session.
 
-    Cameras, clocks, motions, keypoints and board poses. The chain never reads it; without ``session.toml`` it is no session to it.
+    Cameras, clocks, motions, keypoints and board poses. The chain never reads it; without ``session.toml``
+    it is no session to it.
     """
     truth = Session(folder)
     cameras = studio.cameras()

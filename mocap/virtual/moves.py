@@ -51,7 +51,7 @@ class Walk:
 class Turn:
     """Turn on the spot, in small steps."""
 
-    angle_deg: float = 90.0
+    angle_deg: float = 80.0
     """Positive is to the performer's left."""
     steps: int = 2
     """Steps, at least two: each foot moves."""

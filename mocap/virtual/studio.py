@@ -167,8 +167,16 @@ def small_studio(
     *, seconds: float = 1.0, num_cameras: int = 2, size_px: tuple[int, int] = (640, 360)
 ) -> Studio:
     """A studio for tests: half-size pictures, few frames."""
-    ring = CameraRing(num_cameras=num_cameras, size_px=size_px, focal_px=850.0 * size_px[0] / 1280)
+    focal_px = 850.0 * size_px[0] / 1280
+    ring = CameraRing(
+        num_cameras=num_cameras, size_px=size_px, focal_px=focal_px, arc_deg=ring_arc_deg(num_cameras)
+    )
     return Studio(ring=ring, seconds=seconds, board=BoardSession(seconds=3.0, rate_hz=5.0))
+
+
+def ring_arc_deg(num_cameras: int) -> float:
+    """A good part of the ring for so many cameras: few stand 80° apart, from four on they stand all round."""
+    return 360.0 if num_cameras > 3 else 80.0 * (num_cameras - 1)
 
 
 def demo_board() -> Board:
