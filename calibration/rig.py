@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .boards import Board
-from .bundle import Bundle, BundleOptions, build
+from .bundle import POSE, Bundle, BundleOptions, build
 from .cameras import Cameras
 from .detection import BoardView
 from .errors import CalibrationError
@@ -80,6 +80,10 @@ class RigCalibration:
             rms[name] = self.bundle.rms_px(mask)
         return rms
 
+    def focal_std_px(self, name: str) -> float:
+        """Standard deviation of a camera's focal length, pixels, as the adjustment sees it."""
+        return float(self.bundle.parameter_std[self.cameras.names.index(name), POSE])
+
 
 def calibrate_rig(
     rig_views: Sequence[BoardView],
@@ -109,6 +113,8 @@ def calibrate_rig(
     """
     options = options or RigOptions()
     names = list(size_px)
+    if len(names) < 2:
+        raise CalibrationError(f"there is board footage of {len(names)} camera; two at least are needed")
     own = frozenset(name for name in names if usable_views(lens_views.get(name, ())))
     lens_options = IntrinsicsOptions(max_frames=options.max_frames, bundle=options.bundle)
     lenses: dict[str, Intrinsics] = {}
@@ -120,9 +126,9 @@ def calibrate_rig(
     ideal = _as_batch(lenses)
     chosen = choose_frames(rig_views, size_px, options.max_frames)
     held = _held_out(chosen, options.held_out)
-    trial = _solve(_of_frames(rig_views, set(chosen) - set(held)), lenses, own, board, ideal, options)[0]
+    trial = _solve(_of_frames(rig_views, set(chosen) - set(held)), lenses, board, ideal, options)[0]
     rms, squares = _predict(trial, _of_frames(rig_views, held), board, options)
-    final, pairs = _solve(_of_frames(rig_views, chosen), lenses, own, board, ideal, options)
+    final, pairs = _solve(_of_frames(rig_views, chosen), lenses, board, ideal, options)
     first = min(frame for frame in final.frames if frame >= 0)
     world = to_world(
         final.cameras,
@@ -191,7 +197,6 @@ def _held_out(frames: Sequence[int], part: float) -> list[int]:
 def _solve(
     views: Sequence[BoardView],
     lenses: Mapping[str, Intrinsics],
-    own: frozenset[str],
     board: Board,
     ideal: Cameras,
     options: RigOptions,
@@ -200,22 +205,23 @@ def _solve(
     start = first_poses(views, board, ideal)
     together = [view for view in views if view.frame in start.world_from_board]
     boards = dict(start.world_from_board)
-    alone, poses = _lens_frames(lenses, own, {view.frame for view in together}, start.cameras)
+    alone, poses = _lens_frames(lenses, start.cameras)
     problem = build([*together, *alone], board, start.cameras, boards | poses)
     return adjust_lenses(problem, options.bundle), start.pairs
 
 
 def _lens_frames(
-    lenses: Mapping[str, Intrinsics], own: frozenset[str], taken: set[int], cameras: Cameras
+    lenses: Mapping[str, Intrinsics], cameras: Cameras
 ) -> tuple[list[BoardView], dict[int, Tensor]]:
-    """Views that one camera has for itself, under negative frame numbers, and the board poses in them."""
+    """Views that each camera explains for itself, under negative frame numbers, and the board poses in them.
+
+    Where a lens has no footage of its own these are images of the shared clip once more: whatever the
+    cameras' clocks do to the board's place between them, its shape in one image speaks of the lens alone.
+    """
     views: list[BoardView] = []
     poses: dict[int, Tensor] = {}
-    for row, (name, lens) in enumerate(lenses.items()):
-        world_from_cam = torch.linalg.inv(cameras.cam_from_world[row])
+    for lens, world_from_cam in zip(lenses.values(), torch.linalg.inv(cameras.cam_from_world), strict=True):
         for view in lens.views:
-            if False:
-                continue  # already there, with the other cameras' views of the same instant
             cam_from_board = lens.bundle.world_from_board[lens.bundle.frames.index(view.frame)]
             frame = -1 - len(poses)
             views.append(replace(view, frame=frame))

@@ -47,8 +47,14 @@ class BoardSettings:
 class CalibrateSettings:
     """How the cameras are calibrated."""
 
-    max_frames: int = 60
-    """Board frames of each clip that enter the solve, chosen for spread."""
+    examine_hz: float = 10.0
+    """Images of each clip that are searched for the board, per second."""
+    max_examined: int = 900
+    """Most images of each clip that are searched; a longer clip is searched more sparsely."""
+    max_frames: int = 150
+    """Most board frames that enter the solve, chosen for spread; the same for each lens."""
+    max_rms_px: float = 2.0
+    """Reprojection error, at an image width of 1280 pixels, beyond which the result is not trusted."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,8 @@ class DetectSettings:
     """Also run on the mirror image and average: doubles the time, lowers the error."""
     max_people: int = 4
     """Most people looked for in one image."""
-    search_interval_s: float = 0.5
-    """How long a person who comes into the image may stay unnoticed, seconds."""
+    search_interval_s: float = 1.0
+    """How long somebody who joins others in the image may stay unnoticed, seconds."""
 
 
 @dataclass(frozen=True)

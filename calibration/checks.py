@@ -1,0 +1,208 @@
+"""What may be wrong with a calibration, in words that say what to do about it.
+
+The thresholds are those that separated good from faulty recordings of real boards, with the fault planted.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from .boards import Board
+from .detection import BoardDetector, GrayImage
+from .markers import dictionary_names, opencv_dictionary
+from .rig import RigCalibration
+
+_ODD_CAMERA = 2.5
+"""A camera with this many times the other cameras' error stands wrong, or its board pose is mirrored."""
+_ODD_CAMERA_PX = 0.5
+"""Below this error, at 1280 pixels of width, no camera is odd."""
+_ASPECT = 0.03
+"""Pixels of a real sensor are square to better than this."""
+_CENTER = 0.15
+"""Part of the image's width that a principal point may lie off its middle."""
+_FOCAL_STD = 0.01
+"""A focal length that is known worse leaves the camera's distance open."""
+_OVERFIT = 2.5
+"""Predicted over trained error beyond which there was too little to learn from."""
+_AGREEMENT = 0.8
+"""Frames that must support the relative pose of two cameras."""
+_FEW_FRAMES = 5
+"""Shared frames below which nothing is checked by anything."""
+
+
+class Verdict(NamedTuple):
+    """What stands against a calibration."""
+
+    reasons: tuple[str, ...]
+    """Why it must not be trusted; empty where it may."""
+    warnings: tuple[str, ...]
+    """What would make it better."""
+
+
+def judge(rig: RigCalibration, *, max_rms_px: float = 2.0) -> Verdict:
+    """Say whether a calibration may be trusted.
+
+    Args:
+        rig: the calibration.
+        max_rms_px: largest error of all shared views, pixels at an image width of 1280.
+    """
+    reasons = [*_bad_fit(rig, max_rms_px), *_bad_lenses(rig), *_bad_prediction(rig)]
+    return Verdict(tuple(reasons), tuple(_warnings(rig)))
+
+
+def _bad_fit(rig: RigCalibration, max_rms_px: float) -> list[str]:
+    found: list[str] = []
+    scale = float(rig.cameras.size_px.amax()) / 1280.0
+    rms = rig.bundle.rms_px(rig.bundle.shared)
+    if not rms <= max_rms_px * scale:
+        found.append(
+            f"the cameras contradict each other by {rms:.2f} px (limit {max_rms_px * scale:.1f}): "
+            "check that all clips began together, and that the board is flat and described rightly"
+        )
+    each = rig.camera_rms_px(shared=True)
+    for name, error in each.items():
+        others = statistics.median([value for other, value in each.items() if other != name])
+        if error > max(_ODD_CAMERA * others, _ODD_CAMERA_PX * scale):
+            found.append(
+                f"camera {name} contradicts the others by {error:.2f} px, they one another by "
+                f"{others:.2f} px: "
+                "it may have moved, or its clip started at another moment"
+            )
+    return found
+
+
+def _bad_lenses(rig: RigCalibration) -> list[str]:
+    found: list[str] = []
+    for row, name in enumerate(rig.cameras.names):
+        (fx, fy), (cx, cy) = rig.cameras.focal_px[row].tolist(), rig.cameras.center_px[row].tolist()
+        width, height = rig.cameras.size_px[row].tolist()
+        off = max(abs(cx - (width - 1.0) / 2.0), abs(cy - (height - 1.0) / 2.0)) / max(width, height)
+        if abs(fx / fy - 1.0) > _ASPECT:
+            found.append(
+                f"camera {name}: pixels would be {abs(fx / fy - 1.0):.0%} from square; "
+                "measure the printed board both ways and film it at more angles"
+            )
+        if off > _CENTER:
+            found.append(
+                f"camera {name}: the lens centre would be {off:.0%} of the image off the middle; "
+                "film the board at more angles, all over the image"
+            )
+    return found
+
+
+def _bad_prediction(rig: RigCalibration) -> list[str]:
+    if len(rig.frames) < _FEW_FRAMES:
+        return [
+            f"only {len(rig.frames)} frames show the board to several cameras, {_FEW_FRAMES} at least must: "
+            "move it slowly through the whole space, for half a minute"
+        ]
+    if rig.held_out_rms_px > _OVERFIT * max(rig.trained_rms_px, rig.bundle.noise.alone):
+        return [
+            f"frames that were not solved with are off by {rig.held_out_rms_px:.2f} px, the others by "
+            f"{rig.trained_rms_px:.2f} px: too little was seen, film the board longer and all over the space"
+        ]
+    return []
+
+
+def _warnings(rig: RigCalibration) -> list[str]:
+    found: list[str] = []
+    rest = rig.world.rest
+    if rest is None:
+        found.append(
+            "the board never lay still: the world is the board of the first shared frame; "
+            "lay it on the floor for a second to define the floor"
+        )
+    elif not rest.on_floor:
+        found.append(
+            "the board's longest rest does not look like the floor (a camera is below it, or it is not level "
+            "by the cameras' upright): check where the floor is"
+        )
+    for pair in rig.pairs:
+        if pair.agreement < _AGREEMENT:
+            found.append(
+                f"cameras {' and '.join(pair.cameras)} agree in {pair.agreement:.0%} of "
+                f"{pair.num_frames} frames: their clips may not have begun together"
+            )
+    noise = rig.bundle.noise
+    if noise.common > max(2.0 * noise.alone, 0.3):
+        found.append(
+            f"each view is off as a whole by about {noise.common:.1f} px: the cameras are not simultaneous; "
+            "move the board slowly, or use cameras that run in step"
+        )
+    for row, name in enumerate(rig.cameras.names):
+        std = rig.focal_std_px(name) / float(rig.cameras.focal_px[row, 0])
+        if std > _FOCAL_STD:
+            found.append(
+                f"camera {name}: the focal length is known to {std:.1%} only; "
+                "film the board closer to it, tilted, all over its image"
+            )
+    return found
+
+
+def suggest_board(images: Sequence[GrayImage], board: Board) -> Board | None:
+    """The board that these images seem to show, if its corners are found where the given one's are not.
+
+    Tries both polarities, every dictionary, both ways of counting columns and rows, neighbouring sizes, and
+    the old ChArUco pattern.
+
+    Args:
+        images: (H, W) uint8 each, about ten that show the board.
+        board: the board as it was described.
+
+    Returns:
+        A board under which corners are found in more of the images; None where there is none.
+    """
+    printed = board if board.type == "chessboard" else _with_dictionary(images, board)
+    best, most = None, _found(images, board)
+    for candidate in _sizes(printed):
+        count = _found(images, candidate)
+        if count > most:
+            best, most = candidate, count
+    return best
+
+
+def _found(images: Sequence[GrayImage], board: Board) -> int:
+    """Corners found in all images; a board with few corners cannot win by being found everywhere."""
+    detector = BoardDetector(board)
+    return sum(len(detector(image).ids) for image in images)
+
+
+def _with_dictionary(images: Sequence[GrayImage], board: Board) -> Board:
+    """The board in the polarity and the (smallest) dictionary of which most markers are seen."""
+    best, most = board, -1
+    sizes = {name: len(opencv_dictionary(name, 0).bytesList) for name in dictionary_names()}
+    for name in [board.dictionary, *sorted(sizes, key=lambda name: (sizes[name], name))]:
+        for inverted in (board.inverted, not board.inverted):
+            needed = len(board.marker_cells)
+            if sizes.get(name, 0) < needed:
+                continue
+            candidate = replace(board, type="aruco", dictionary=name, inverted=inverted)
+            detector = BoardDetector(replace(candidate, columns=needed, rows=1))
+            count = sum(len(detector(image).ids) for image in images)
+            if count > most:
+                best, most = replace(board, dictionary=name, inverted=inverted), count
+    return best
+
+
+def _sizes(board: Board) -> list[Board]:
+    """The board itself, turned, in the old pattern, and one or two larger or smaller each way."""
+    sizes = [(board.columns, board.rows), (board.rows, board.columns)]
+    for columns, rows in list(sizes):
+        sizes += [(columns + i, rows + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    fewest = 1 if board.type == "aruco" else 3
+    boards: list[Board] = []
+    for columns, rows in dict.fromkeys(sizes):
+        if min(columns, rows) < fewest:
+            continue
+        for legacy in (False, True) if board.type == "charuco" else (False,):
+            boards.append(replace(board, columns=columns, rows=rows, legacy=legacy))
+    return [candidate for candidate in boards if _fits(candidate)]
+
+
+def _fits(board: Board) -> bool:
+    if board.type == "chessboard":
+        return True
+    return len(board.marker_cells) <= len(opencv_dictionary(board.dictionary, 0).bytesList)

@@ -1,0 +1,240 @@
+"""Stage 0: board footage -> cameras, and whether they may be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from calibration import Cameras
+from calibration.boards import Board
+from calibration.checks import judge, suggest_board
+from calibration.rig import RigCalibration, RigOptions, calibrate_rig
+from calibration.selection import coverage, usable_views
+from mocap.board_footage import BoardFootage, common_step_s, sample_images, watch_board
+from mocap.errors import InputError
+from mocap.progress import Progress, silent
+from mocap.settings import BoardSettings, CalibrateSettings
+from mocap.video import Clip
+
+_SUGGEST_IMAGES = 10
+"""Images of a clip that other boards are tried on."""
+
+
+@dataclass(frozen=True)
+class CameraReport:
+    """How one camera came out."""
+
+    rms_px: float
+    """Reprojection error in frames that it shares with other cameras, pixels."""
+    lens_rms_px: float
+    """Reprojection error of its lens in its own views, pixels."""
+    focal_px: tuple[float, float]
+    """Focal lengths, pixels."""
+    focal_std_px: float
+    """Standard deviation of the focal length, pixels; the truth may be two to three times as far off."""
+    board_views: int
+    """Examined images in which the board could be used."""
+    examined: int
+    """Images of the shared clip that were examined."""
+    coverage: float
+    """Part of the image in which corners were seen."""
+    own_lens_clip: bool
+    """The lens has footage of its own."""
+    position_m: tuple[float, float, float]
+    """Place of the lens in the world, metres."""
+
+
+@dataclass(frozen=True)
+class CalibrateSummary:
+    """How the cameras were calibrated."""
+
+    rms_px: float
+    """Reprojection error in shared frames over all cameras, pixels."""
+    held_out_rms_px: float
+    """The same in frames that a trial solve did without, pixels; NaN where there were too few."""
+    frames: int
+    """Shared frames that were solved with."""
+    square_bias_mm: float
+    """Mean error of the board's squares as measured by the trial solve, millimetres."""
+    square_std_mm: float
+    """Standard deviation of the same, millimetres."""
+    rest_s: float
+    """How long the board lay still where the world is; 0 where it never did."""
+    cameras: Mapping[str, CameraReport]
+    """Each camera."""
+    usable: bool
+    """The cameras may be trusted."""
+    reasons: tuple[str, ...]
+    """Why not, and what to do."""
+    warnings: tuple[str, ...]
+    """What would make the calibration better."""
+
+    def report(self) -> dict[str, Any]:
+        """The same as plain values, ready for JSON; unknown numbers are None."""
+        return _plain(asdict(self))
+
+
+def calibrate(
+    intrinsics: Mapping[str, Clip],
+    extrinsics: Mapping[str, Clip],
+    *,
+    board: BoardSettings,
+    settings: CalibrateSettings | None = None,
+    progress: Progress = silent,
+) -> tuple[Cameras, CalibrateSummary]:
+    """Calibrate the cameras of the extrinsics clips.
+
+    World: the board's outer origin corner where it rests on the floor, x along its columns, z up.
+
+    Args:
+        intrinsics: by camera, clips or images of the board for its lens alone; may be empty.
+        extrinsics: by camera, clips that ran together while the board was moved before all cameras.
+        board: the printed board.
+        settings: how.
+        progress: told of long work.
+
+    Raises:
+        InputError: a clip cannot be used, or the board is not found as it is described.
+        CalibrationError: too few views, or cameras that share none.
+    """
+    settings = settings or CalibrateSettings()
+    printed = Board(**asdict(board))
+    _check_sizes(intrinsics, extrinsics)
+    step_s = common_step_s(extrinsics, settings.examine_hz, settings.max_examined)
+    together = watch_board(extrinsics, printed, step_s=step_s, progress=progress)
+    _check_found(extrinsics, together, printed)
+    own = {name: clip for name, clip in intrinsics.items() if name in extrinsics}
+    alone = _watch_lenses(own, printed, settings, progress)
+    size_px = {name: clip.size_px for name, clip in extrinsics.items()}
+    views = [view for footage in together.values() for view in footage.views]
+    progress("calibrate: solve", 0, 1)
+    rig = calibrate_rig(
+        views,
+        {name: footage.views for name, footage in alone.items()},
+        printed,
+        size_px=size_px,
+        time_s={view.frame: view.frame * step_s for view in views},
+        options=RigOptions(max_frames=settings.max_frames),
+    )
+    progress("calibrate: solve", 1, 1)
+    return rig.cameras, _summarise(rig, together, size_px, settings)
+
+
+def _watch_lenses(
+    clips: Mapping[str, Clip], board: Board, settings: CalibrateSettings, progress: Progress
+) -> dict[str, BoardFootage]:
+    """Each lens has instants of its own: its clip may have any rate and any length."""
+    found: dict[str, BoardFootage] = {}
+    steps = {
+        name: common_step_s({name: clip}, settings.examine_hz, settings.max_examined)
+        for name, clip in clips.items()
+    }
+    for step_s in dict.fromkeys(steps.values()):
+        same = {name: clip for name, clip in clips.items() if steps[name] == step_s}
+        found |= watch_board(same, board, step_s=step_s, progress=progress)
+    _check_found(clips, found, board)
+    return found
+
+
+def _check_sizes(intrinsics: Mapping[str, Clip], extrinsics: Mapping[str, Clip]) -> None:
+    for name, clip in intrinsics.items():
+        if name in extrinsics and clip.size_px != extrinsics[name].size_px:
+            (width, height), (other_width, other_height) = clip.size_px, extrinsics[name].size_px
+            raise InputError(
+                f"the images are {width}x{height}, those of the extrinsics clip {other_width}x{other_height}",
+                where=clip.path,
+                todo="film the lens with the same settings as the take, or take the clip away",
+            )
+
+
+def _check_found(clips: Mapping[str, Clip], footage: Mapping[str, BoardFootage], board: Board) -> None:
+    """Say what is wrong with the description of the board where that is why it is not found.
+
+    Raises:
+        InputError: markers without corners, or hardly a marker, in most images of the clip that saw most.
+    """
+    best = max(footage, key=lambda name: len(footage[name].views), default=None)
+    if best is None:
+        return
+    seen = footage[best]
+    rare = len(usable_views(seen.views)) < max(3, 0.05 * seen.num_images)
+    puzzling = len(seen.views) < 0.5 * seen.num_with_markers
+    if not (rare or puzzling):
+        return
+    other = suggest_board(sample_images(clips[best], _SUGGEST_IMAGES), board)
+    if other is not None:
+        raise InputError(
+            "these clips show another board than [board] of session.toml describes",
+            where=clips[best].path.parent,
+            todo=f"set {_difference(board, other)} there",
+        )
+    if rare:
+        raise InputError(
+            f"the board is found in {len(seen.views)} of {seen.num_images} examined images of camera {best}",
+            where=clips[best].path,
+            todo="compare [board] of session.toml with the print (dictionary, inverted, columns, rows), "
+            "film it closer and in better light",
+        )
+
+
+def _difference(board: Board, other: Board) -> str:
+    """The settings that change one board into the other."""
+    changes: list[str] = []
+    for key, value in asdict(other).items():
+        if value != asdict(board)[key]:
+            text = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+            changes.append(f"{key} = {text}")
+    return ", ".join(changes)
+
+
+def _summarise(
+    rig: RigCalibration,
+    footage: Mapping[str, BoardFootage],
+    size_px: Mapping[str, tuple[int, int]],
+    settings: CalibrateSettings,
+) -> CalibrateSummary:
+    verdict = judge(rig, max_rms_px=settings.max_rms_px)
+    shared, single = rig.camera_rms_px(shared=True), rig.camera_rms_px(shared=False)
+    views = [view for one in footage.values() for view in usable_views(one.views)]
+    views += [view for lens in rig.lenses.values() for view in lens.views]
+    covered = coverage(views, size_px)
+    reports: dict[str, CameraReport] = {}
+    for row, name in enumerate(rig.cameras.names):
+        fx, fy = rig.cameras.focal_px[row].tolist()
+        x, y, z = rig.cameras.centers_world[row].tolist()
+        reports[name] = CameraReport(
+            rms_px=shared[name],
+            lens_rms_px=single[name],
+            focal_px=(fx, fy),
+            focal_std_px=rig.focal_std_px(name),
+            board_views=len(usable_views(footage[name].views)),
+            examined=footage[name].num_images,
+            coverage=covered[name],
+            own_lens_clip=name in rig.own_lens_clip,
+            position_m=(x, y, z),
+        )
+    return CalibrateSummary(
+        rms_px=rig.bundle.rms_px(rig.bundle.shared),
+        held_out_rms_px=rig.held_out_rms_px,
+        frames=len(rig.frames),
+        square_bias_mm=1e3 * rig.squares.bias_m,
+        square_std_mm=1e3 * rig.squares.std_m,
+        rest_s=rig.world.rest.duration_s if rig.world.rest else 0.0,
+        cameras=reports,
+        usable=not verdict.reasons,
+        reasons=verdict.reasons,
+        warnings=verdict.warnings,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Values that JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
