@@ -1,1 +1,12 @@
 """2D keypoint detectors, one file per family."""
+
+from __future__ import annotations
+
+from mocap.detect.blazepose import BlazePoseFamily
+from mocap.detect.detector import Detections, Detector, DetectorFamily, TrackerState
+from mocap.detect.stage import DetectSummary, detect
+
+__all__ = ["DETECTORS", "DetectSummary", "Detections", "Detector", "DetectorFamily", "TrackerState", "detect"]
+
+DETECTORS: dict[str, DetectorFamily] = {"blazepose": BlazePoseFamily()}
+"""Families of detectors by the name that ``detect.detector`` gives."""

@@ -1,0 +1,132 @@
+"""BlazePose's person detector: where people are in the whole image, and which way up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mocap.detect.interpreter import Network
+from mocap.detect.region import Floats, Region, region_of_person, whole_image
+
+INPUT_SIZE = 224
+_STRIDES = {8: 2, 16: 2, 32: 6}
+"""Anchors at each place of the grid with this stride, in pixels of the input."""
+_MIN_SCORE = 0.5
+_MAX_OVERLAP = 0.3
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """People found, best first."""
+
+    box: Floats
+    """(N, 4) left, top, right, bottom in uv of the square image."""
+    points: Floats
+    """(N, 4, 2) uv; the first is the hip centre, the second tells size and direction."""
+    score: Floats
+    """(N,) in [0, 1]."""
+
+
+@cache
+def anchor_centers() -> Floats:
+    """(2254, 2) uv centres of the anchors, in the order of the network's output."""
+    grids = []
+    for stride, repeat in _STRIDES.items():
+        count = INPUT_SIZE // stride
+        middle = (np.arange(count) + 0.5) / count
+        y, x = np.meshgrid(middle, middle, indexing="ij")
+        grids.append(np.repeat(np.stack([x.ravel(), y.ravel()], axis=1), repeat, axis=0))
+    return np.concatenate(grids)
+
+
+def decode(raw_boxes: Floats, logits: Floats) -> Candidates:
+    """The network's output as candidates that score at least 0.5, best first.
+
+    Args:
+        raw_boxes: (2254, 12) box centre, box size and four points in input pixels, seen from the anchor.
+        logits: (2254,) scores before the sigmoid.
+    """
+    score = 1 / (1 + np.exp(-np.clip(logits, -100, 100)))
+    # Stable: equal scores keep the order of the anchors, so that every run is the same.
+    kept = [index for index in np.argsort(-score, kind="stable") if score[index] >= _MIN_SCORE]
+    centers, raw = anchor_centers()[kept], raw_boxes[kept] / INPUT_SIZE
+    middle, half = centers + raw[:, :2], raw[:, 2:4] / 2
+    points = centers[:, None] + raw[:, 4:].reshape(-1, 4, 2)
+    return Candidates(np.concatenate([middle - half, middle + half], axis=1), points, score[kept])
+
+
+def merge_overlapping(found: Candidates) -> Candidates:
+    """Weighted non-maximum suppression: candidates over one another become their mean, weighted by score."""
+    boxes, points, scores = [], [], []
+    rest = np.arange(len(found.score))
+    while len(rest):
+        over = overlap(found.box[rest[0]], found.box[rest]) > _MAX_OVERLAP
+        over[0] = True  # a box without area overlaps nothing, not even itself
+        group, rest = rest[over], rest[~over]
+        weight = found.score[group] / found.score[group].sum()
+        boxes.append(weight @ found.box[group])
+        points.append(np.tensordot(weight, found.points[group], 1))
+        scores.append(found.score[group[0]])
+    return Candidates(
+        np.array(boxes).reshape(-1, 4), np.array(points).reshape(-1, 4, 2), np.array(scores, dtype=float)
+    )
+
+
+def overlap(box: Floats, others: Floats) -> Floats:
+    """(N,) intersection over union of a box (4,) with others (N, 4)."""
+    size = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None)
+    common = size.prod(axis=1)
+    union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1) - common
+    return common / np.where(union > 0, union, 1)
+
+
+class PersonDetector:
+    """Finds the regions of people in an image."""
+
+    def __init__(self, path: Path) -> None:
+        self._network = Network(path, outputs=((2254, 12), (2254, 1)))
+
+    def regions(self, rgb: NDArray[np.uint8], *, thorough: bool = False) -> list[Region]:
+        """Regions of people in an image (H, W, 3), most reliable first.
+
+        Args:
+            rgb: the image.
+            thorough: also look at overlapping parts of the image, as the network sees only who stands out
+                most in what it is shown. Then people come several times, and things that are none come too.
+        """
+        size_px = (rgb.shape[1], rgb.shape[0])
+        found = self._look(rgb, whole_image(size_px))
+        if thorough:
+            parts = [item for part in tiles(size_px) for item in self._look(rgb, part)]
+            found += sorted(parts, key=lambda item: -item[0])
+        return [region for _, region in found]
+
+    def _look(self, rgb: NDArray[np.uint8], frame: Region) -> list[tuple[float, Region]]:
+        """Score and region of the people in a square of the image, best first."""
+        square = frame.cut_out(rgb, INPUT_SIZE, black_outside=True)
+        boxes, logits = self._network(square.astype(np.float32) / np.float32(127.5) - np.float32(1))
+        found = merge_overlapping(decode(boxes, logits[:, 0]))
+        points_px = frame.image_from_uv(found.points)
+        regions = [region_of_person(points[0], points[1]) for points in points_px]
+        scored = zip(found.score.tolist(), regions, strict=True)
+        return [(score, region) for score, region in scored if region.side_px > 1]
+
+
+def tiles(size_px: tuple[int, int]) -> list[Region]:
+    """Squares as large as the image's shorter side, and half as large, which overlap by at least half."""
+    shorter = min(size_px)
+    squares = []
+    for side in (shorter, shorter / 2):
+        rows, columns = (_middles(length, side) for length in (size_px[1], size_px[0]))
+        squares += [Region((x, y), float(side), 0.0) for y in rows for x in columns]
+    return squares
+
+
+def _middles(length: int, side: float) -> list[float]:
+    """Pixel coordinates of the middles of spans that cover a length with at least half an overlap."""
+    count = int(np.ceil((length - side) / (side / 2))) + 1
+    return [float(x) for x in np.linspace(side / 2, length - side / 2, count) - 0.5]

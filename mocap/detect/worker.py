@@ -1,0 +1,130 @@
+"""Detection in one camera's clip, in a process of its own.
+
+The stage starts ``python -m mocap.detect.worker``, writes a ``Job`` to its input and reads messages, one JSON
+object a line, from its output. A worker whose stage has died finds its output closed, and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mocap.detect.chunks import Chunk, ChunkFolder
+from mocap.detect.detector import Detector
+from mocap.errors import MocapError
+from mocap.settings import DetectSettings
+from mocap.video import frames, open_clip
+
+CHUNK_S = 1.0
+"""Footage in one chunk, seconds: what a kill costs at most, in each camera that is being worked on."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker has to do."""
+
+    clip: str
+    """Path of the footage."""
+    folder: str
+    """Where the chunks go."""
+    key: dict[str, Any]
+    """What they are made from."""
+    files: dict[str, str]
+    """The weights, by role."""
+    settings: dict[str, Any]
+    """The fields of DetectSettings."""
+
+    def chunks(self) -> ChunkFolder:
+        """The folder of partial results."""
+        return ChunkFolder(Path(self.folder), self.key)
+
+
+def detect_clip(job: Job, detector: Detector, report: Callable[[int], None]) -> None:
+    """Bring the chunks of one clip to its end, from where they stand.
+
+    Args:
+        job: clip and folder.
+        detector: at the beginning of a clip.
+        report: called with the number of frames done, after each of them.
+    """
+    folder = job.chunks()
+    done = folder.open()
+    if done.complete:
+        return
+    if done.last_s is not None:
+        detector.restore(done.state)
+    number, count, chunk = done.chunks, done.frames, Chunk()
+    names = detector.keypoint_names
+    for frame in frames(open_clip(Path(job.clip)), start_s=done.last_s or 0.0):
+        if done.last_s is not None and frame.time_s <= done.last_s:
+            continue
+        if chunk.duration_s >= CHUNK_S:
+            folder.write(number, chunk, names, detector.state(), complete=False)
+            number, chunk = number + 1, Chunk()
+        chunk.add(frame.time_s, detector.step(frame.rgb, frame.time_s))
+        count += 1
+        report(count)
+    folder.write(number, chunk, names, detector.state(), complete=True)
+
+
+def start_line(job: Job) -> str:
+    """The job as the line that a worker reads."""
+    return json.dumps(asdict(job)) + "\n"
+
+
+def main() -> int:
+    """Do the job on the standard input; messages go to the standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stage, which then ends its workers
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not look like a message
+
+    def send(**message: object) -> None:
+        out.write(json.dumps(message) + "\n")
+
+    logging.getLogger().addHandler(_Messages(send))
+    try:
+        job = Job(**json.loads(sys.stdin.readline()))
+        detect_clip(job, _detector(job), lambda count: send(frames=count))
+        send(finished=True)
+    except BrokenPipeError:
+        os._exit(1)  # the stage is gone, and nobody is left to tell
+    except MocapError as error:
+        send(error=str(error))
+    except Exception:
+        send(failure=traceback.format_exc())
+    return 0
+
+
+def _detector(job: Job) -> Detector:
+    import cv2
+
+    from mocap.detect import DETECTORS
+
+    cv2.setNumThreads(1)
+    settings = DetectSettings(**job.settings)
+    files = {role: Path(path) for role, path in job.files.items()}
+    return DETECTORS[settings.detector].create(files, settings)
+
+
+class _Messages(logging.Handler):
+    """Hands log records on to the stage."""
+
+    def __init__(self, send: Callable[..., None]) -> None:
+        super().__init__(logging.WARNING)
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record."""
+        self._send(warning=record.getMessage())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
