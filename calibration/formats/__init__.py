@@ -159,6 +159,8 @@ def read_cameras(
     """
     source = Source(Path(path))
     chosen = _format(format) if format else _recognised(source)
+    if format and not chosen.recognises(source):
+        raise CalibrationError(f"{path}: is not of the format {format} ({chosen.about})")
     records = chosen.read(source, _metres(unit or chosen.unit), **options)
     return to_cameras(records, str(path))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CalibrationError
-from .records import CameraRecord, as_numbers, as_size, make_record, numbers, require
+from .records import CameraRecord, as_size, make_record, numbers, require
 from .source import Source
 from .toml_text import toml_text
 
@@ -126,7 +126,7 @@ def _record(name: str, table: Mapping[str, Any], where: str, metres: float) -> C
         where,
         matrix=numbers(table, "matrix", (3, 3), where),
         distortion=numbers(table, "distortions", 14, where),
-        size_px=as_size(as_numbers(table["size"], "size", (2,), where), where) if "size" in table else None,
+        size_px=as_size(table.get("size"), where),
         fisheye=bool(table.get("fisheye", False)),
         **pose,
     )

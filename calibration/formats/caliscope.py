@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .records import CameraRecord, as_numbers, as_size, make_record, numbers, require
+from .records import CameraRecord, as_size, make_record, numbers, require
 from .source import Source
 from .toml_text import toml_text
 
@@ -76,7 +76,7 @@ def _record(key: str, table: Mapping[str, Any], source: Source, metres: float) -
         where,
         matrix=numbers(table, "matrix", (3, 3), where),
         distortion=numbers(table, "distortions", 14, where),
-        size_px=as_size(as_numbers(table["size"], "size", (2,), where), where) if "size" in table else None,
+        size_px=as_size(table.get("size"), where),
         fisheye=bool(table.get("fisheye", False)),
         **pose,
     )

@@ -4,6 +4,7 @@ COLMAP puts the corner of the first pixel at 0, so its centres lie half a pixel 
 is the only place that knows it. COLMAP's scale is arbitrary unless the model was scaled.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -20,6 +21,8 @@ from .source import Source
 CAMERAS, IMAGES = "cameras.txt", "images.txt"
 
 _HALF = 0.5
+_QUATERNION_ERROR = 1e-3  # of its length: more is no rounding
+_LENS_LINE = re.compile(r"^[0-9]+ [A-Z_]+ [0-9.]+ [0-9.]+ ", re.MULTILINE)
 _IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|bmp|tiff?|webp|mp4|mov|avi)$", re.IGNORECASE)
 
 
@@ -59,7 +62,7 @@ def is_colmap(source: Source) -> bool:
     if source.path.is_file() and source.path.name not in (CAMERAS, IMAGES):
         return False
     cameras = source.beside(CAMERAS)
-    return cameras is not None and any(f" {model} " in cameras.text for model in _MODELS)
+    return cameras is not None and _LENS_LINE.search(cameras.text) is not None
 
 
 def read_colmap(source: Source, metres: float) -> list[CameraRecord]:
@@ -126,7 +129,12 @@ def _record(name: str, lens: _Lens, pose: tuple[Sequence[str], float] | None, wh
     placed: dict[str, Any] = {}
     if pose is not None:
         values = as_numbers(pose[0], "pose", (7,), where)
-        quat_xyzw = torch.from_numpy(values[[1, 2, 3, 0]] / np.linalg.norm(values[:4]))
+        length = math.hypot(*values[:4])
+        if abs(length - 1.0) > _QUATERNION_ERROR:
+            raise CalibrationError(
+                f"{where}: its quaternion has length {length:.3g} instead of 1; check the file"
+            )
+        quat_xyzw = torch.from_numpy(values[[1, 2, 3, 0]] / length)
         placed = {"rotation": roma.unitquat_to_rotmat(quat_xyzw).numpy(), "translation": values[4:] * pose[1]}
     return make_record(
         name,

@@ -38,6 +38,8 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
         storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
         value = _value(storage.root())
         storage.release()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CalibrationError(f"{where}: a matrix in it is not made of numbers") from error
     except (cv2.error, SystemError) as error:
         raise CalibrationError(f"{where}: not a YAML file that OpenCV can read") from error
     finally:

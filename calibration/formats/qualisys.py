@@ -70,21 +70,22 @@ def _record(camera: ET.Element, where: str, metres: float, binning: float) -> Ca
         matrix=matrix,
         distortion=[k1, k2, p1, p2, k3],
         size_px=(
-            _extent(left, right, intrinsic.get("sensorMaxU")) / binning,
-            _extent(top, bottom, intrinsic.get("sensorMaxV")) / binning,
+            _extent(left, right, intrinsic, "sensorMaxU", where) / binning,
+            _extent(top, bottom, intrinsic, "sensorMaxV", where) / binning,
         ),
         rotation=rotation,
         center=center,
     )
 
 
-def _extent(first: float, last: float, sensor_max: str | None) -> float:
+def _extent(first: float, last: float, intrinsic: ET.Element, sensor: str, where: str) -> float:
     """Pixels of one side. Pose2Sim's files give the end instead of the last pixel.
 
     Its files show in a difference that is even, as sides are, and in a sensor that does not end one
     subpixel before a whole pixel, as Qualisys' own do.
     """
-    counted = sensor_max is not None and (float(sensor_max) + 1) % _SUBPIXELS == 0
+    sensor_max = float(_values(intrinsic, (sensor,), where)[0]) if sensor in intrinsic.attrib else 0.0
+    counted = (sensor_max + 1) % _SUBPIXELS == 0
     exclusive = (last - first) % 2 == 0 and not counted
     return float(last - first) if exclusive else float(last - first + 1)
 

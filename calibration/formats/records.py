@@ -1,5 +1,6 @@
 """One camera as files tell it, checked; and the way to and from ``Cameras``."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -187,8 +188,9 @@ def _coefficients(values: list[float], where: str, *, fisheye: bool) -> tuple[fl
 def _rotation(value: Array, where: str) -> Array:
     if value.size == 3:
         return roma.rotvec_to_rotmat(torch.from_numpy(value.reshape(3).copy())).numpy()
-    error = float(np.abs(value @ value.T - np.eye(3)).max())
-    if error > _ROTATION_ERROR or np.linalg.det(value) < 0:
+    bounded = np.clip(value, -2.0, 2.0)  # no rotation holds more, and large numbers overflow
+    error = float(np.abs(bounded @ bounded.T - np.eye(3)).max())
+    if error > _ROTATION_ERROR or np.linalg.det(bounded) < 0:
         raise CalibrationError(
             f"{where}: the rotation is not a rotation (off by {error:.2g}); check the file"
         )
@@ -227,7 +229,7 @@ def to_records(cameras: Cameras) -> list[CameraRecord]:
     posed = cameras.posed.tolist()
     for i, name in enumerate(cameras.names):
         where = f"camera {name}"
-        size = as_size(cameras.size_px[i].tolist(), where)
+        size = cameras.size_px[i].tolist()
         fisheye = cameras.model[i] == "fisheye"
         row = as_numbers(cameras.distortion[i].tolist(), "distortion", 14, where)
         record = make_record(
@@ -235,7 +237,7 @@ def to_records(cameras: Cameras) -> list[CameraRecord]:
             where,
             matrix=as_numbers(matrices[i], "matrix", (3, 3), where),
             distortion=row[:4] if fisheye else row,
-            size_px=size,
+            size_px=as_size(size if all(map(math.isfinite, size)) else None, where),
             rotation=poses[i, :3, :3] if posed[i] else None,
             translation=poses[i, :3, 3] if posed[i] else None,
             fisheye=fisheye,
@@ -245,10 +247,10 @@ def to_records(cameras: Cameras) -> list[CameraRecord]:
 
 
 def as_size(value: Any, where: str) -> tuple[float, float] | None:
-    """Image size, None where it is missing or NaN."""
-    if value is None or not np.isfinite(np.asarray(value, dtype=np.float64)).all():
+    """Image size, None where the file does not say."""
+    if value is None:
         return None
-    width, height = as_numbers(value, "image size", (2,), where).tolist()
+    width, height = as_numbers(value, "size", (2,), where).tolist()
     return width, height
 
 
