@@ -5,7 +5,7 @@ strengths, ``problem`` sums them up, ``solver`` minimises, ``stage`` is the way 
 """
 
 from mocap.fit.problem import FitError
-from mocap.fit.quality import PersonSummary
-from mocap.fit.stage import FitSummary, fit
+from mocap.fit.stage import fit
+from mocap.fit.summary import FitSummary, PersonSummary
 
 __all__ = ["FitError", "FitSummary", "PersonSummary", "fit"]

@@ -48,8 +48,8 @@ def sole_model(body: Body) -> KeypointModel | None:
         along = (place[:, 2] - back) / (front - back)
         for patch in (low & (along < 0.25), low & (along > 0.55) & (along < 0.85)):
             chosen = foot[patch] if bool(patch.any()) else foot[low]
-            rows.append(torch.bincount(chosen, minlength=len(body.weights)) / len(chosen))
-    return _collapsed(body, torch.stack(rows).to(torch.float64))
+            rows.append(torch.bincount(chosen, minlength=len(body.weights)).double() / len(chosen))
+    return _collapsed(body, torch.stack(rows))
 
 
 def _collapsed(body: Body, mix: Tensor) -> KeypointModel:

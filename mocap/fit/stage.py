@@ -6,8 +6,6 @@ each keypoint sits on this person, are solved for together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -17,9 +15,9 @@ from mocap.fit.initial import first_guess
 from mocap.fit.motion_terms import Steps
 from mocap.fit.posed import stretches
 from mocap.fit.problem import FitError
-from mocap.fit.quality import PersonSummary, summarise
 from mocap.fit.soles import CONTACT_NAMES, sole_model
 from mocap.fit.state import Layout, State
+from mocap.fit.summary import FitSummary, PersonSummary, summarise
 from mocap.fit.windows import TakeSolution, solve_take
 from mocap.keypoints import FloatArray, Keypoints3D
 from mocap.progress import Progress, silent
@@ -35,18 +33,6 @@ _LEAST_KEYPOINTS = 4
 """A person with fewer in every frame cannot be placed."""
 _STILL_RATE_HZ = 30.0
 """Frame rate that a take of one frame claims."""
-
-
-@dataclass(frozen=True)
-class FitSummary:
-    """How the fit of a take went."""
-
-    people: dict[int, PersonSummary]
-    """By the person's number."""
-    left_out: dict[int, str]
-    """People without a motion, and why."""
-    usable: bool
-    """All motions lie on their people, and there is one."""
 
 
 def fit(
@@ -102,11 +88,7 @@ def _fit_person(
     step_s = float(seen.steps.seconds.median()) if len(seen.steps.seconds) else 1 / _STILL_RATE_HZ
     guess = first_guess(body, seen.points, seen.xyz_world, step_s)
     found = solve_take(body, layout, seen, guess, time_s, settings=settings, soles=soles, progress=progress)
-    summary = summarise(
-        body, seen, found.state, iterations=found.iterations, why_stopped=found.last.why_stopped,
-        cost=found.last.cost, cost_by_term=found.last.cost_by_term, distance=found.distance,
-        scale=found.scale, floor=found.floor, contacts=found.contacts,
-    )  # fmt: skip
+    summary = summarise(body, seen, found)
     return _motion(body, layout, found, time_s.numpy(), 1 / step_s), summary
 
 
