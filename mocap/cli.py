@@ -102,6 +102,8 @@ def cameras(
     target_format: Annotated[
         str | None, typer.Option("--to", help="Format of OUT, where it is not clear.")
     ] = None,
+    unit: Annotated[str | None, typer.Option(help="m, cm, mm or in: lengths in IN.")] = None,
+    binning: Annotated[int | None, typer.Option(help="Sensor pixels for one of the footage (Qualisys).")] = None,
     force: Annotated[bool, typer.Option(help="Replace OUT if it exists.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -109,7 +111,15 @@ def cameras(
     """Show or convert calibration files of other tools."""
     from mocap.commands import cameras as convert
 
-    table = convert(source, target, source_format=source_format, target_format=target_format, force=force)
+    table = convert(
+        source,
+        target,
+        source_format=source_format,
+        target_format=target_format,
+        unit=unit,
+        binning=binning,
+        force=force,
+    )
     return _say(as_json, table, as_text(table["cameras"]) + (f"\nwrote {table['file']}" if target else ""))
 
 

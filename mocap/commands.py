@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mocap import files
 from mocap.errors import InputError
 from mocap.session import Session
 from mocap.settings import Settings, with_overrides
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def board(
@@ -37,6 +40,8 @@ def cameras(
     *,
     source_format: str | None = None,
     target_format: str | None = None,
+    unit: str | None = None,
+    binning: int | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
     """Show a calibration, or convert it.
@@ -46,6 +51,8 @@ def cameras(
         target: a session (its ``cameras.toml`` is written), a file or a folder.
         source_format: name in ``CAMERA_FORMATS``, where the content does not tell.
         target_format: the same, where the target's name does not tell.
+        unit: m, cm, mm or in: what the source's lengths are in, where its format does not say.
+        binning: pixels of the sensor that make one of the footage (Qualisys).
         force: replace what is there.
 
     Returns:
@@ -56,7 +63,8 @@ def cameras(
     source = _cameras_file(source)
     if not source.exists():
         raise InputError("no such file", where=source)
-    read = read_cameras(source, source_format)
+    options = {} if binning is None else {"binning": binning}
+    read = read_cameras(source, source_format, unit=unit, **options)
     if target is not None:
         target = _cameras_file(target)
         if target.exists() and not force and not (target.is_dir() and not any(target.iterdir())):
@@ -67,14 +75,19 @@ def cameras(
     rows = [
         {
             "camera": name,
-            "size_px": [int(value) for value in read.size_px[index].tolist()],
-            "focal_px": read.focal_px[index].tolist(),
+            "size_px": _known(read.size_px[index]),
+            "focal_px": _known(read.focal_px[index]),
             "model": read.model[index],
-            "center_m": read.centers_world[index].tolist(),
+            "center_m": _known(read.centers_world[index]),
         }
         for index, name in enumerate(read.names)
     ]
     return {"cameras": rows, "file": None if target is None else str(target)}
+
+
+def _known(values: Tensor) -> list[float] | None:
+    """The numbers, or None where the file does not say."""
+    return values.tolist() if bool(values.isfinite().all()) else None
 
 
 def _cameras_file(path: Path) -> Path:

@@ -152,6 +152,10 @@ def check_take(take: Take) -> None:
         take.session.load_cameras()  # says what is missing
 
 
+_CODEC_CROP_PX = 16
+"""Encoders work in blocks of 16 pixels, so a clip may lack up to a block of the sensor's columns or rows."""
+
+
 def _check_sizes(take: Take, cameras: Cameras) -> None:
     """Open every clip: it must be readable, and of the size that its camera was calibrated at."""
     from mocap.video import open_clip
@@ -160,9 +164,13 @@ def _check_sizes(take: Take, cameras: Cameras) -> None:
     for name, size in zip(cameras.names, cameras.size_px.tolist(), strict=True):
         seen = open_clip(clips[name]).size_px if name in clips else take.load_keypoints(name).size_px
         calibrated = tuple(int(value) for value in size)
-        if seen != calibrated:
+        difference = max(abs(a - b) for a, b in zip(seen, calibrated, strict=True))
+        told = "footage of {} x {}, but the camera was calibrated at {} x {}".format(*seen, *calibrated)
+        if 0 < difference <= _CODEC_CROP_PX:
+            _log.warning("%s: %s; taken as cropped at the right and below", name, told)
+        if difference > _CODEC_CROP_PX:
             raise InputError(
-                "footage of {} x {}, but the camera was calibrated at {} x {}".format(*seen, *calibrated),
+                told,
                 where=clips.get(name, take.keypoints_file(name)),
                 todo="calibrate with clips of the same recording mode",
             )
@@ -350,7 +358,8 @@ def _export(take: Take, settings: Settings, progress: Progress) -> Outcome:
             skeleton = load_body(motion.body).skeleton(motion.betas)
             content = exporters.Take(take.name, (exporters.Character(person, skeleton, motion),))
             for name in settings.export.formats:
-                exporters.export(content, take.export_folder / person, format=name, rig=settings.export.rig)
+                named = {"rig": settings.export.rig} if "rig" in exporters.format_options(name) else {}
+                exporters.export(content, take.export_folder / person, format=name, **named)
         return Outcome()
 
     outcome = _unless_fresh(take.record, stage, f"{take.name} export", work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,16 @@ import mocap
 from calibration.cameras import Cameras
 from mocap.fit.assemble import keypoints_on_body
 from mocap.keypoints import FloatArray
-from mocap.metrics import LIMB_KEYPOINTS, bone_length_std, foot_skate, held_out_error_px, jitter
-from mocap.reconstruct import Observations, observe, reprojection_px
+from mocap.metrics import (
+    LIMB_KEYPOINTS,
+    bone_length_std_m,
+    foot_skate,
+    held_out_error_px,
+    jitter,
+    reprojection_error_px,
+)
+from mocap.observations import Observations
+from mocap.reconstruct import observe
 from mocap.session import Take
 from mocap.settings import Settings
 from rigs import load_body
@@ -44,9 +53,8 @@ def take_report(take: Take, settings: Settings) -> dict[str, Any]:
     }
     if take.points_file.is_file():
         points = take.load_points()
-        spread_m = bone_length_std(points.xyz_world[:, 0], points.keypoint_names)
         report["points"] = {
-            "bone_length_std_m": float(np.nanmean(spread_m)),
+            "bone_length_std_m": bone_length_std_m(points),
             "coverage": float((points.num_views > 0).mean()),
         }
     evidence = take_evidence(take, settings)
@@ -54,10 +62,10 @@ def take_report(take: Take, settings: Settings) -> dict[str, Any]:
         return report
     names = evidence.observations.keypoint_names
     body_xyz = fitted_keypoints(next(iter(motions.values())), evidence.observations)
-    error_px = reprojection_px(evidence.cameras, body_xyz[:, None], evidence.observations.xy_px)
+    error_px = reprojection_error_px(evidence.cameras, body_xyz, evidence.observations.xy_px[:, :, 0])
     limbs = [index for index, name in enumerate(names) if name in LIMB_KEYPOINTS]
-    report["reprojection"] = _by_camera(error_px[:, :, 0], evidence.cameras)
-    report["reprojection_limbs"] = _by_camera(error_px[:, :, 0, limbs], evidence.cameras)
+    report["reprojection"] = _by_camera(error_px, evidence.cameras)
+    report["reprojection_limbs"] = _by_camera(error_px[..., limbs], evidence.cameras)
     if len(evidence.cameras) > 2:
         held_out_px = held_out_error_px(
             evidence.observations.xy_px[:, :, 0], evidence.observations.sigma_px[:, :, 0], evidence.cameras
@@ -65,6 +73,19 @@ def take_report(take: Take, settings: Settings) -> dict[str, Any]:
         report["held_out"] = _by_camera(held_out_px, evidence.cameras)
         report["held_out_limbs"] = _by_camera(held_out_px[..., limbs], evidence.cameras)
     return report
+
+
+def overlay_image(take: Take) -> bytes | None:
+    """PNG of every view with the detected keypoints and the fitted body over it; None without footage."""
+    from mocap.overlay import take_sheet
+
+    notes = ("Lines and dots: what the detector saw (blue left, orange right). Pink: the fitted body.",)
+    sheet = take_sheet(take, title=take.name, notes=notes)
+    if sheet is None:
+        return None
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
 
 
 def take_evidence(take: Take, settings: Settings) -> Evidence | None:
