@@ -13,7 +13,7 @@ Poses take left perturbations ``exp([rho, phi])``, translation first. The first 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import roma
 import torch
@@ -22,9 +22,10 @@ from torch import Tensor
 from .boards import Board
 from .cameras import Cameras
 from .detection import BoardView
+from .lens_prior import LensPrior, prior_rows
+from .observations import Noise, Observations, collect
+from .schur import POSE, Linearised, NormalEquations, normal_equations
 
-POSE = 6
-"""Parameters of a pose."""
 _MISSED_SIGMAS = 100.0
 """Price, in standard deviations, of a corner that the camera cannot see: more than any that it sees badly."""
 _DAMPING = (1e-4, 1e-12, 1e10)
@@ -32,29 +33,10 @@ _DAMPING = (1e-4, 1e-12, 1e10)
 
 
 @dataclass(frozen=True)
-class LensPrior:
-    """What is known of an ordinary lens before any image of it: standard deviations round the ideal lens.
-
-    Weak against a minute of footage, decisive for a dozen frames.
-    """
-
-    center: float = 0.012
-    """Principal point from the image's centre, in parts of the longer side."""
-    aspect: float = 0.0025
-    """Difference of the two focal lengths, in parts of the focal length."""
-    focal: float = 0.5
-    """Focal length from the first guess, in parts of it."""
-    radial: tuple[float, float, float] = (0.3, 0.5, 0.5)
-    """k1, k2, k3."""
-    tangential: float = 1e-3
-    """p1 and p2."""
-
-
-@dataclass(frozen=True)
 class BundleOptions:
     """How the adjustment is done."""
 
-    prior: LensPrior = LensPrior()
+    prior: LensPrior = field(default_factory=LensPrior)
     """What is known of the lenses."""
     huber_sigmas: float = 2.0
     """Errors beyond this many standard deviations pull with constant force."""
@@ -64,60 +46,8 @@ class BundleOptions:
     """Corners are never trusted more than this."""
     max_iterations: int = 60
     """Steps of each round."""
-    tolerance: float = 1e-9
-    """Relative decrease of the cost at which a round ends."""
-
-
-@dataclass(frozen=True)
-class Observations:
-    """Corners of all views, one row per camera, padded to the camera that saw most."""
-
-    xy_px: Tensor
-    """(C, N, 2) pixels; NaN in the padding."""
-    xyz_board: Tensor
-    """(C, N, 3) metres, board frame."""
-    pose: Tensor
-    """(C, N) int64 row of the board pose; 0 in the padding."""
-    shared: Tensor
-    """(C, N) bool, whether another camera saw the board at that instant."""
-    time_s: Tensor
-    """(C, N) presentation time of the image in the camera's own clip, seconds."""
-    frames: tuple[int, ...]
-    """(F,) frame number of every board pose, ascending."""
-
-    @property
-    def seen(self) -> Tensor:
-        """(C, N) bool, False in the padding."""
-        return torch.isfinite(self.xy_px).all(-1)
-
-    @property
-    def view(self) -> Tensor:
-        """(C, N) int64 number of the view that a corner belongs to: one camera, one board pose."""
-        return self.pose * len(self.pose) + torch.arange(len(self.pose))[:, None]
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Standard deviations of the errors of one coordinate, pixels."""
-
-    alone: float
-    """In views of a board that no other camera saw at that instant."""
-    shared: float
-    """In views of a board that several cameras saw."""
-    common: float
-    """The part of ``shared`` that all corners of a view have in common: what cameras do that were not
-    exactly simultaneous, or a board that moved during the exposure."""
-
-    def per_corner(self, seen: Observations) -> Tensor:
-        """(C, N) pixels."""
-        alone, shared = (torch.tensor(value, dtype=torch.float64) for value in (self.alone, self.shared))
-        return torch.where(seen.shared, shared, alone)
-
-    def trust(self, seen: Observations) -> Tensor:
-        """(C, N) weight besides 1 / sigma²: n corners with a common error tell no more than one of them."""
-        count = torch.bincount(seen.view[seen.seen], minlength=int(seen.view.max()) + 1).double()[seen.view]
-        own = self.shared**2
-        return torch.where(seen.shared, own / (own + count * self.common**2), 1.0)
+    tolerance: float = 1e-7
+    """Relative decrease of the cost that ends the last round; a thousand times that ends earlier ones."""
 
 
 @dataclass(frozen=True)
@@ -166,45 +96,6 @@ class Bundle:
         """Root mean square length of the errors of the used corners, of those in a (C, N) mask if given."""
         mask = self.used if which is None else self.used & which
         return float(self.error_px[mask].square().sum(-1).mean().sqrt()) if mask.any() else float("nan")
-
-
-@dataclass(frozen=True)
-class Linearised:
-    """The projection of all corners, with derivatives."""
-
-    error_px: Tensor
-    """(C, N, 2) reprojected minus seen, 0 where not ``valid``."""
-    valid: Tensor
-    """(C, N) seen, and before the camera."""
-    d_camera: Tensor
-    """(C, N, 2, 6 + 4 + D) by the camera's pose and lens."""
-    d_board: Tensor
-    """(C, N, 2, 6) by the board's pose."""
-
-
-def collect(views: Sequence[BoardView], board: Board, names: Sequence[str]) -> Observations:
-    """Put views of a board into one array for each camera, cameras in the order of ``names``."""
-    frames = tuple(sorted({view.frame for view in views}))
-    row = {frame: i for i, frame in enumerate(frames)}
-    watchers = {frame: sum(view.frame == frame for view in views) for frame in frames}
-    own = [[view for view in views if view.camera == name] for name in names]
-    width = max((sum(len(view.ids) for view in some) for some in own), default=0)
-    xy = torch.full((len(names), width, 2), torch.nan, dtype=torch.float64)
-    xyz = torch.zeros(len(names), width, 3, dtype=torch.float64)
-    pose = torch.zeros(len(names), width, dtype=torch.int64)
-    shared = torch.zeros(len(names), width, dtype=torch.bool)
-    time_s = torch.full((len(names), width), torch.nan, dtype=torch.float64)
-    for camera, some in enumerate(own):
-        start = 0
-        for view in some:
-            part = slice(start, start + len(view.ids))
-            xy[camera, part] = view.xy_px
-            xyz[camera, part] = board.corners_xyz[view.ids]
-            pose[camera, part] = row[view.frame]
-            shared[camera, part] = watchers[view.frame] > 1
-            time_s[camera, part] = view.time_s
-            start = part.stop
-    return Observations(xy, xyz, pose, shared, time_s, frames)
 
 
 def build(
@@ -261,7 +152,8 @@ def adjust(problem: Problem, options: BundleOptions | None = None) -> Bundle:
         if last:
             error = _error_px(problem).nan_to_num(nan=torch.inf).norm(dim=-1)
             use = use & (error < options.reject_sigmas * noise.per_corner(problem.observations))
-        problem, more, converged = _Solver(problem, use, noise, options).run()
+        enough = options.tolerance * (1.0 if last else 1e3)
+        problem, more, converged = _Solver(problem, use, noise, options).run(enough)
         steps += more
         noise = _measure_noise(problem, use, options)
     error = _error_px(problem)
@@ -340,10 +232,10 @@ class _Solver:
         self.problem, self.use, self.options = problem, use, options
         self.sigma, self.trust = noise.per_corner(problem.observations), noise.trust(problem.observations)
         self.free = torch.cat([problem.free_pose[:, None].expand(-1, POSE), problem.free_lens], 1).flatten()
-        self.prior, self.target = _prior(problem.cameras, options.prior)
+        self.prior, self.target = prior_rows(problem.cameras, options.prior)
 
-    def run(self) -> tuple[Problem, int, bool]:
-        """The better problem, the steps that were taken, and whether it converged."""
+    def run(self, tolerance: float) -> tuple[Problem, int, bool]:
+        """The better problem, the steps that were taken, and whether the cost fell by less than asked."""
         damping, smallest, largest = _DAMPING
         problem, cost = self.problem, self._cost(self.problem)
         for step in range(self.options.max_iterations):
@@ -357,7 +249,7 @@ class _Solver:
             else:
                 return problem, step, True  # no direction is downhill any more
             problem, damping = trial, max(damping / 10.0, smallest)
-            if gain <= self.options.tolerance * cost:
+            if gain <= tolerance * cost:
                 return problem, step + 1, True
             cost = new_cost
         return problem, self.options.max_iterations, False
@@ -378,12 +270,12 @@ class _Solver:
         lens = (self.prior @ _lens(problem.cameras)[..., None])[..., 0] - self.target
         return float((self.trust * huber)[self.use].sum() + 0.5 * lens.square().sum())
 
-    def _system(self, problem: Problem) -> _System:
+    def _system(self, problem: Problem) -> NormalEquations:
         at = linearise(problem.cameras, problem.world_from_board, problem.observations)
         size = at.error_px.norm(dim=-1) / self.sigma
         weight = torch.clamp(self.options.huber_sigmas / size.clamp(min=1e-12), max=1.0) / self.sigma.square()
         weight = torch.where(at.valid & self.use, weight * self.trust, 0.0)
-        system = _normal_equations(at, weight, problem.observations.pose, len(problem.world_from_board))
+        system = normal_equations(at, weight, problem.observations.pose, len(problem.world_from_board))
         left = (self.prior @ _lens(problem.cameras)[..., None])[..., 0] - self.target
         system.camera[:, POSE:, POSE:] += self.prior.mT @ self.prior
         system.camera_slope[:, POSE:] += (self.prior.mT @ left[..., None])[..., 0]
@@ -397,83 +289,3 @@ class _Solver:
             cameras=cameras.with_poses(_moved(cameras.cam_from_world, camera[:, :POSE])),
             world_from_board=_moved(problem.world_from_board, board),
         )
-
-
-@dataclass(frozen=True)
-class _System:
-    """Gauss-Newton normal equations in blocks; P parameters for each of C cameras, 6 for each of F boards."""
-
-    camera: Tensor
-    """(C, P, P)"""
-    board: Tensor
-    """(F, 6, 6)"""
-    coupling: Tensor
-    """(F, C * P, 6)"""
-    camera_slope: Tensor
-    """(C, P)"""
-    board_slope: Tensor
-    """(F, 6)"""
-
-    def reduced(self, damping: float, free: Tensor) -> tuple[Tensor, Tensor]:
-        """Schur complement on the free camera parameters, and its right-hand side."""
-        coupling = self.coupling[:, free]
-        solved = torch.linalg.solve(_damped(self.board, damping), coupling.mT)  # (F, 6, P)
-        whole = torch.block_diag(*_damped(self.camera, damping))[free][:, free]
-        slope = self.camera_slope.flatten()[free] - (solved.mT @ self.board_slope[..., None]).sum(0)[:, 0]
-        return whole - (coupling @ solved).sum(0), -slope
-
-    def solve(self, damping: float, free: Tensor) -> tuple[Tensor, Tensor]:
-        """Steps of all camera parameters (C * P,) and of the boards (F, 6)."""
-        camera = torch.zeros(free.shape, dtype=torch.float64)
-        if free.any():
-            camera[free] = torch.linalg.solve(*self.reduced(damping, free))
-        slope = self.board_slope + (self.coupling.mT @ camera[:, None])[..., 0]
-        return camera, -torch.linalg.solve(_damped(self.board, damping), slope)
-
-
-def _damped(blocks: Tensor, damping: float) -> Tensor:
-    """Blocks with their diagonal raised; never quite singular, even where nothing was seen."""
-    diagonal = blocks.diagonal(dim1=-2, dim2=-1)
-    return blocks + torch.diag_embed(damping * diagonal + 1e-12)
-
-
-def _normal_equations(at: Linearised, weight: Tensor, pose: Tensor, num_boards: int) -> _System:
-    """Sum the corners' contributions over cameras and boards."""
-    num_cameras, width = weight.shape[0], at.d_camera.shape[-1]
-    d_camera, d_board = (weight.sqrt()[..., None, None] * d for d in (at.d_camera, at.d_board))
-    error = weight.sqrt()[..., None] * at.error_px
-    board = torch.zeros(num_boards, POSE, POSE, dtype=torch.float64)
-    board_slope = torch.zeros(num_boards, POSE, dtype=torch.float64)
-    coupling = torch.zeros(num_boards * num_cameras, width, POSE, dtype=torch.float64)
-    rows = pose.flatten()
-    board.index_add_(0, rows, (d_board.mT @ d_board).flatten(0, 1))
-    board_slope.index_add_(0, rows, (d_board.mT @ error[..., None]).flatten(0, 1)[..., 0])
-    pairs = pose * num_cameras + torch.arange(num_cameras)[:, None]
-    coupling.index_add_(0, pairs.flatten(), (d_camera.mT @ d_board).flatten(0, 1))
-    flat = d_camera.flatten(1, 2)  # (C, 2N, P)
-    return _System(
-        camera=flat.mT @ flat,
-        board=board,
-        coupling=coupling.reshape(num_boards, num_cameras * width, POSE),
-        camera_slope=(flat.mT @ error.flatten(1)[..., None])[..., 0],
-        board_slope=board_slope,
-    )
-
-
-def _prior(cameras: Cameras, prior: LensPrior) -> tuple[Tensor, Tensor]:
-    """Rows (C, R, 4 + D) and targets (C, R); ``rows @ lens - targets`` is in standard deviations."""
-    count, width = len(cameras), 4 + cameras.distortion.shape[-1]
-    focal = cameras.focal_px.mean(-1)
-    ideal = torch.zeros(count, width, dtype=torch.float64)
-    ideal[:, :2], ideal[:, 2:4] = cameras.focal_px, (cameras.size_px - 1.0) / 2.0
-    std = torch.full((count, width), torch.inf, dtype=torch.float64)
-    std[:, :2] = prior.focal * focal[:, None]
-    std[:, 2:4] = prior.center * cameras.size_px.amax(-1, keepdim=True)
-    shapes = [prior.radial[0], prior.radial[1], prior.tangential, prior.tangential, prior.radial[2]]
-    for column, value in enumerate(shapes[: width - 4]):
-        std[:, 4 + column] = value
-    aspect = torch.zeros(count, 1, width, dtype=torch.float64)
-    aspect[:, 0, 0] = 1.0 / (prior.aspect * focal)
-    aspect[:, 0, 1] = -aspect[:, 0, 0]
-    rows = torch.cat([torch.diag_embed(1.0 / std), aspect], 1)
-    return rows, torch.cat([ideal / std, torch.zeros(count, 1, dtype=torch.float64)], 1)

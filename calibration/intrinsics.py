@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from .boards import Board
-from .bundle import POSE, Bundle, BundleOptions, Problem, adjust, build
+from .bundle import Bundle, BundleOptions, Problem, adjust, build
 from .cameras import Cameras
 from .detection import BoardView
 from .errors import CalibrationError
 from .pnp import planar_poses
+from .schur import POSE
 from .selection import choose_views, coverage
 
 _FOCAL_GUESSES = tuple(0.4 * 1.22**step for step in range(13))

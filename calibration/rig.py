@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from .boards import Board
-from .bundle import POSE, Bundle, BundleOptions, build
+from .bundle import Bundle, BundleOptions, build
 from .cameras import Cameras
 from .detection import BoardView
 from .errors import CalibrationError
 from .extrinsics import PairAgreement, first_poses, fit_boards
 from .intrinsics import Intrinsics, IntrinsicsOptions, adjust_lenses, calibrate_intrinsics
+from .schur import POSE
 from .selection import choose_frames, usable_views
 from .triangulation import triangulate
 from .world import World, to_world
