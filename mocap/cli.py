@@ -103,7 +103,9 @@ def cameras(
         str | None, typer.Option("--to", help="Format of OUT, where it is not clear.")
     ] = None,
     unit: Annotated[str | None, typer.Option(help="m, cm, mm or in: lengths in IN.")] = None,
-    binning: Annotated[int | None, typer.Option(help="Sensor pixels for one of the footage (Qualisys).")] = None,
+    binning: Annotated[
+        int | None, typer.Option(help="Sensor pixels for one of the footage (Qualisys).")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Replace OUT if it exists.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
