@@ -159,7 +159,7 @@ def make_problem(
         SpeedTerm(layout, seen.steps, speed, Loss()),
     ]
     if soles is not None and support is not None:
-        terms.append(FloorTerm(soles, support, _FLOOR_SD_M, Loss(share)))
+        terms.append(FloorTerm(soles, support, _FLOOR_SD_M, Loss()))
         terms.append(SlipTerm(soles, torch.isfinite(support), seen.steps, _SLIP_SD_M_S, Loss(share)))
     return Problem(body, layout, tuple(terms), _prior(layout, seen.points, border))
 

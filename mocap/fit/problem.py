@@ -82,8 +82,8 @@ def costs(problem: Problem, state: State) -> dict[str, float]:
         for term in problem.terms:
             if posed.windows(term.span):
                 residual = term.residual(posed)
-                _check_finite(residual, term.name, posed.start)
                 squared = (residual * residual).sum(-1)
+                _check_finite(squared, term.name, posed.start)
                 total[term.name] += 0.5 * float(term.loss.value(squared, residual.shape[-1]).sum())
     off = problem.prior.border(state) - problem.prior.mean
     total["prior"] = 0.5 * float((off * off * problem.prior.weight).sum())
@@ -181,8 +181,8 @@ def _add_corner(equations: NormalEquations, border: Tensor, residual: Tensor, by
     equations.border_gradient.index_add_(0, columns.flatten(), gradient.flatten())
 
 
-def _check_finite(residual: Tensor, term: str, start: int) -> None:
-    bad = ~torch.isfinite(residual).flatten(1).all(-1)
+def _check_finite(squared: Tensor, term: str, start: int) -> None:
+    bad = ~torch.isfinite(squared).all(-1)
     if bool(bad.any()):
         frame = start + int(torch.nonzero(bad)[0, 0])
         raise FitError(f"fit: the term {term!r} is not finite at frame {frame}; is a keypoint there absurd?")

@@ -11,8 +11,10 @@ from torch import Tensor
 from rigs.body import Body
 from rigs.keypoint_model import KeypointModel
 
+SOLE_NAMES = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("heel", "inner", "outer"))
+"""Points of ``sole_model``: under the heel, and under the big and the little toe's ball, of each foot."""
 CONTACT_NAMES = ("left_heel", "left_foot", "right_heel", "right_foot")
-"""Points of ``sole_model``: under the heel and under the ball of each foot."""
+"""What a motion tells the contacts of; the foot is whatever of its ball stands."""
 
 _SOLE_M = 0.012
 """Vertices this close to a foot's lowest point belong to its sole."""
@@ -27,9 +29,10 @@ _BRIEF_S = 0.08
 
 
 def sole_model(body: Body) -> KeypointModel | None:
-    """Where the soles touch the floor: ``CONTACT_NAMES`` as points of the body.
+    """Where the soles touch the floor: ``SOLE_NAMES`` as points of the body.
 
-    Each is the mean of a patch of vertices of the template: the rear and the ball of the sole.
+    Each is the mean of a patch of vertices of the template: the rear of the sole, and the inner and outer
+    side of its ball, so that a foot that stands cannot roll.
 
     Returns:
         None for a body without the joints of a foot, or without vertices on them.
@@ -46,7 +49,10 @@ def sole_model(body: Body) -> KeypointModel | None:
         low = place[:, 1] < place[:, 1].min() + _SOLE_M
         back, front = place[:, 2].min(), place[:, 2].max()
         along = (place[:, 2] - back) / (front - back)
-        for patch in (low & (along < 0.25), low & (along > 0.55) & (along < 0.85)):
+        ball = low & (along > 0.55) & (along < 0.85)
+        middle = place[ball, 0].mean().abs() if bool(ball.any()) else place[:, 0].abs().mean()
+        outer = place[:, 0].abs() > middle
+        for patch in (low & (along < 0.25), ball & ~outer, ball & outer):
             chosen = foot[patch] if bool(patch.any()) else foot[low]
             rows.append(torch.bincount(chosen, minlength=len(body.weights)).double() / len(chosen))
     return _collapsed(body, torch.stack(rows))
@@ -60,7 +66,7 @@ def _collapsed(body: Body, mix: Tensor) -> KeypointModel:
     moved = torch.einsum("kvj,vab->kjab", share, body.shapedirs)
     moved = moved - weight[..., None, None] * body.joint_shapedirs
     return KeypointModel(
-        CONTACT_NAMES, moment, moved, weight, weight, torch.zeros(len(mix), dtype=torch.float64)
+        SOLE_NAMES, moment, moved, weight, weight, torch.zeros(len(mix), dtype=torch.float64)
     )
 
 
@@ -107,3 +113,9 @@ def find_support(xyz_world: NDArray[np.float64], time_s: NDArray[np.float64]) ->
             height = float(np.median(xyz_world[frames, point, 2]))
             support[frames, point] = 0.0 if abs(height) <= _FLAT_M else max(height, 0.0)
     return support
+
+
+def contacts_of(stands: Tensor) -> Tensor:
+    """(T, 4) bool for ``CONTACT_NAMES`` from (T, 6) for ``SOLE_NAMES``."""
+    left_heel, left_inner, left_outer, right_heel, right_inner, right_outer = stands.unbind(-1)
+    return torch.stack([left_heel, left_inner | left_outer, right_heel, right_inner | right_outer], -1)

@@ -19,7 +19,7 @@ from mocap.fit.motion_terms import Steps
 from mocap.fit.posed import LOOK_AHEAD, stretches
 from mocap.fit.problem import Problem
 from mocap.fit.quality import joint_std, keypoint_distance, residual_scale
-from mocap.fit.soles import CONTACT_NAMES, find_support
+from mocap.fit.soles import CONTACT_NAMES, contacts_of, find_support
 from mocap.fit.solver import Solution, solve
 from mocap.fit.state import Layout, State
 from mocap.progress import Progress, silent
@@ -44,7 +44,7 @@ class TakeSolution:
     state: State
     """T frames."""
     contacts: Tensor
-    """(T, n) bool for the points of the soles."""
+    """(T, 4) bool for ``CONTACT_NAMES``."""
     std: Tensor
     """(T, J) metres."""
     scale: float
@@ -127,7 +127,7 @@ def _solve_piece(
     floor, support = fit.support(last.state, time_s)
     contacts = torch.zeros(start.num_frames, len(CONTACT_NAMES), dtype=torch.bool)
     if support is not None:
-        contacts = torch.isfinite(support)
+        contacts = contacts_of(torch.isfinite(support))
         problem = fit.problem(seen, support, border)
         last = solve(problem, last.state, max_iterations=rounds, held=held, progress=progress)
         iterations += last.iterations

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from mocap.fit.soles import CONTACT_NAMES, find_contacts, find_support, sole_model
+from mocap.fit.soles import SOLE_NAMES, find_contacts, find_support, sole_model
 from rigs.body import Body
 
 
@@ -14,13 +14,15 @@ def test_soles_are_the_lowest_points_of_the_feet(body: Body) -> None:
         poses, trans = np.zeros((1, 72)), np.zeros((1, 3))
         rotation, joints = body.pose_frames(poses, trans, betas)
         place = dict(
-            zip(CONTACT_NAMES, soles.pose(rotation, joints, torch.from_numpy(betas))[0].numpy(), strict=True)
+            zip(SOLE_NAMES, soles.pose(rotation, joints, torch.from_numpy(betas))[0].numpy(), strict=True)
         )
         floor = float(body.vertices_rest(betas)[:, 1].min())
         for name, (_, y, _) in place.items():
             assert 0 <= y - floor < 0.012, name
         assert place["left_heel"][0] > 0 > place["right_heel"][0]
-        assert place["left_foot"][2] - place["left_heel"][2] > 0.08
+        assert place["left_outer"][0] - place["left_inner"][0] > 0.03
+        assert place["right_inner"][0] - place["right_outer"][0] > 0.03
+        assert place["left_inner"][2] - place["left_heel"][2] > 0.08
 
 
 def test_a_body_without_vertices_on_its_feet_has_no_soles(body: Body) -> None:

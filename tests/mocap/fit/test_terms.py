@@ -141,7 +141,7 @@ def make_term(name: str, body: Body, layout: Layout) -> Term:
     sd = torch.from_numpy(random.uniform(1, 2, 1 + len(layout.active)))
     soles = sole_model(body)
     assert soles is not None
-    support = torch.tensor([[0.0, torch.nan, 0.04, 0.0]] * FRAMES, dtype=torch.float64)
+    support = torch.tensor([[0.0, torch.nan, 0.04, 0.0, 0.0, torch.nan]] * FRAMES, dtype=torch.float64)
     if name == "keypoints":
         xyz = torch.from_numpy(random.normal(size=(FRAMES, len(NAMES), 3)))
         xyz[1, 2] = torch.nan
