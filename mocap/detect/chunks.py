@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,9 +150,9 @@ class ChunkFolder:
     def _read(self, number: int) -> dict[str, NDArray[Any]] | None:
         """One chunk, None where it is missing or not whole."""
         path = self._path(number)
-        if not path.is_file():
+        if not zipfile.is_zipfile(path):  # cut off by a disk that lost power, or not there
             return None
         try:
             return read_npz(path, _FORMAT, _VERSION, required=(*_JOINED, "keypoint_names", "complete"))
-        except InputError:  # written over by another program, or by a disk that lost power
+        except InputError:
             return None
