@@ -1,7 +1,7 @@
 """Mocap Studio: footage from two or more ordinary cameras in, clean character animation out.
 
 Every command is one call: ``pipeline.run``, ``pipeline.calibrate``, ``pipeline.run_stage``,
-``session.Session.create``, ``commands.board``, ``commands.cameras``, ``detect.models.pull``, ``doctor.examine``,
+``Session.create``, ``commands.board``, ``commands.cameras``, ``detect.models.pull``, ``doctor.examine``,
 ``virtual.demo.demo``.
 """
 

@@ -5,6 +5,7 @@ Other programs rely on this layout (README, "On disk"); stages see values, never
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _SESSION, _SYNC, _KEYPOINTS, _POINTS, _MOTION, _REPORT = (
     f"mocap-studio {what}" for what in ("session", "sync", "keypoints", "points", "motion", "report")
 )
+_log = logging.getLogger(__name__)
+
 _HIDDEN = ".mocap"
 """Folder for records and work in progress; deleting it costs time, never data."""
 
@@ -290,14 +293,14 @@ class Take:
         files.write_npz(self.points_file, _POINTS, 1, arrays)
 
     def load_motion(self, person: str) -> Motion:
-        """The motion of one person."""
+        """The motion of one person; AMASS's own files, without joints, are posed on the shipped body."""
         from rigs import RigError
         from rigs.motion import Motion
 
         path = self.folder / "motion" / f"{person}.npz"
         arrays = files.read_npz(path, _MOTION, 1, required=("poses", "trans", "mocap_framerate"))
         try:
-            return Motion.from_arrays(arrays)
+            return Motion.from_arrays(arrays if "joints" in arrays else _posed(arrays, path))
         except (RigError, ValueError) as error:
             raise InputError(str(error), where=path, todo="make it again") from error
 
@@ -415,6 +418,35 @@ def _names(array: np.ndarray[Any, Any]) -> tuple[str, ...]:
     from rigs.keypoints import canonical_names
 
     return tuple(canonical_names([str(name) for name in array]))
+
+
+_BODY_JOINTS = 22
+"""Joints that SMPL, SMPL-H and SMPL-X share; after them come hands or face."""
+
+
+def _posed(arrays: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """AMASS's keys completed by the shipped body in its mean shape: other bodies' betas mean other shapes."""
+    from rigs import load_body
+
+    body = load_body("default")
+    shared = np.asarray(arrays["poses"], dtype=np.float64)
+    if shared.ndim != 2 or shared.shape[1] < 3 * _BODY_JOINTS:
+        raise ValueError(f"poses must be (T, {3 * _BODY_JOINTS} or more), not {shared.shape}")
+    _log.warning("%s: made for another body; its pose is shown on the shipped one", path)
+    num_joints = len(body.joint_names)
+    poses = np.zeros((len(shared), 3 * num_joints))
+    poses[:, : 3 * _BODY_JOINTS] = shared[:, : 3 * _BODY_JOINTS]
+    betas = np.zeros(body.num_betas)
+    return {
+        "poses": poses,
+        "trans": arrays["trans"],
+        "betas": betas,
+        "gender": np.array("neutral"),
+        "mocap_framerate": arrays["mocap_framerate"],
+        "time_s": np.arange(len(poses)) / float(arrays["mocap_framerate"]),
+        "joint_names": np.array(body.joint_names),
+        "joints": body.pose_joints(poses, arrays["trans"], betas).numpy(),
+    }
 
 
 def _built(path: Path, kind: type[Any], **values: Any) -> Any:
