@@ -20,6 +20,7 @@ from mocap.virtual.rig import CameraRing
 from mocap.virtual.studio import Studio, demo_board, ring_arc_deg
 
 TAKE = "take1"
+SIZE_PX = (1280, 720)
 _FORMAT = "mocap-studio demo"
 
 
@@ -58,10 +59,13 @@ class DemoSummary:
         return "\n".join(lines)
 
 
-def demo_studio(*, cameras: int = 4, seconds: float = 5.0, seed: int = 0) -> Studio:
-    """What the demo films."""
+def demo_studio(
+    *, cameras: int = 4, seconds: float = 5.0, seed: int = 0, size_px: tuple[int, int] = SIZE_PX
+) -> Studio:
+    """What the demo films; the lenses show the same at any size of the pictures."""
+    ring = CameraRing(num_cameras=cameras, arc_deg=ring_arc_deg(cameras), seed=seed)
     return Studio(
-        ring=CameraRing(num_cameras=cameras, arc_deg=ring_arc_deg(cameras), seed=seed),
+        ring=replace(ring, size_px=size_px, focal_px=ring.focal_px * size_px[0] / SIZE_PX[0]),
         board=BoardSession(board=demo_board(), seconds=3.0 * cameras, seed=seed),
         performers=(Performer(seed=seed),),
         seconds=seconds,
@@ -69,37 +73,58 @@ def demo_studio(*, cameras: int = 4, seconds: float = 5.0, seed: int = 0) -> Stu
     )
 
 
-def demo(
-    folder: Path, *, cameras: int = 4, seconds: float = 5.0, seed: int = 0, progress: Progress = silent
-) -> DemoSummary:
-    """Film, run the chain, compare. A run that was stopped goes on where it was when called again.
+def render_session(
+    folder: Path,
+    *,
+    cameras: int = 4,
+    seconds: float = 5.0,
+    seed: int = 0,
+    size_px: tuple[int, int] = SIZE_PX,
+    progress: Progress = silent,
+) -> Session:
+    """Film a board and a performance into a new session; a run that was stopped goes on when called again.
 
     Args:
-        folder: becomes a session, with the truth in ``truth/``; the chain never looks there.
+        folder: becomes the session, with the truth in ``truth/``; the chain never looks there.
         cameras: how many film.
         seconds: length of the performance.
         seed: of everything that is random.
-        progress: told of long work.
+        size_px: width and height of the pictures.
+        progress: told of the frames.
+
+    Returns:
+        The truth, laid out like a session.
 
     Raises:
-        InputError: the folder holds something else, or a demo with other settings.
+        InputError: too little to film, or the folder holds something else, or a demo with other settings.
     """
     if cameras < 2 or seconds < 0.5:
         raise InputError(
             f"{cameras} cameras and {seconds:g} s are too few",
             todo="take two cameras and half a second or more",
         )
-    studio = demo_studio(cameras=cameras, seconds=seconds, seed=seed)
-    wanted = {"cameras": cameras, "seconds": float(seconds), "seed": seed}
+    studio = demo_studio(cameras=cameras, seconds=seconds, seed=seed, size_px=size_px)
+    wanted = {"cameras": cameras, "seconds": float(seconds), "seed": seed, "size_px": list(size_px)}
     session = _session(folder, studio, wanted)
     film(studio, session, take=TAKE, progress=progress)
-    truth = write_truth(studio, folder / "truth", take=TAKE)
+    return write_truth(studio, folder / "truth", take=TAKE)
+
+
+def demo(
+    folder: Path, *, cameras: int = 4, seconds: float = 5.0, seed: int = 0, progress: Progress = silent
+) -> DemoSummary:
+    """Film, run the chain, compare. A run that was stopped goes on where it was when called again.
+
+    Arguments and errors are those of ``render_session``.
+    """
+    truth = render_session(folder, cameras=cameras, seconds=seconds, seed=seed, progress=progress)
+    session = Session.open(folder)
     outcome = pipeline.run(folder, progress=progress)
     if not outcome.usable:
         raise InputError("the calibration failed", where=session.calibration_report_file)
     figures = tuple(compare_session(session, truth, TAKE, rig=Settings().export.rig))
     summary = DemoSummary(figures, folder / "demo.png", tuple(session.take(TAKE).export_files()))
-    files.write_json(folder / "demo.json", _FORMAT, 1, {"demo": wanted, **summary.report()})
+    files.write_json(folder / "demo.json", _FORMAT, 1, summary.report())
     files.write_atomic(summary.picture, demo_picture(session, truth, summary))
     return summary
 
