@@ -22,13 +22,18 @@ class ProgressLine:
         self._what = ""
         self._start = self._shown = 0.0
         self._first = 0.0
+        self._finished = False
 
     def __call__(self, what: str, done: float, total: float | None = None, /) -> None:
         """Report ``done`` of ``total`` units of the work named ``what``."""
         now = time.monotonic()
         if what != self._what:
             self._what, self._start, self._first, self._shown = what, now, done, now
+            self._finished = False
         finished = total is not None and done >= total
+        if finished and self._finished:
+            return
+        self._finished = finished
         if not finished and now - self._shown < (_TERMINAL_S if self._terminal else _LOG_S):
             return
         self._shown = now
