@@ -77,7 +77,7 @@ class DetectSettings:
     """Also run on the mirror image and average: doubles the time, lowers the error."""
     max_people: int = 4
     """Most people looked for in one image."""
-    search_interval_s: float = 1.0
+    search_interval_s: float = 2.0
     """How long somebody who joins others in the image may stay unnoticed, seconds."""
 
 

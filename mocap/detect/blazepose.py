@@ -92,7 +92,7 @@ class BlazePose:
         landmarks: LandmarkNetwork,
         *,
         max_people: int = 4,
-        search_interval_s: float = 1.0,
+        search_interval_s: float = 2.0,
     ) -> None:
         self._person = person
         self._landmarks = landmarks
