@@ -2,6 +2,7 @@
 # make test    installs, then lints, checks types and runs the tests
 # make clients opens exported files in Blender, three.js and Assimp
 # make footage runs the chain on the real recordings that MOCAP_TEST_DATA points to
+# make endurance kills runs, and feeds ten minutes of footage
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +10,7 @@ DEMO ?= demo
 # The floating-point threads of every test process together should not exceed the cores.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: install demo test lint types unit clients footage bench notebooks clean
+.PHONY: install demo test lint types unit clients footage endurance clean
 
 install: .venv/installed
 
@@ -38,6 +39,9 @@ clients: install
 
 footage: install
 	$(BIN)/python -m pytest tests/footage -m slow -s
+
+endurance: install
+	$(BIN)/python -m pytest tests/endurance -m slow -s
 
 clean:
 	rm -rf .venv .venv-clients demo

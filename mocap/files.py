@@ -98,7 +98,8 @@ def read_npz(path: Path, format_name: str, version: int, *, required: tuple[str,
         InputError: no NPZ, a newer version, or arrays are missing.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaves the file open when its end is missing.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"is no readable NPZ file ({error})", where=path, todo="make it again") from error

@@ -97,3 +97,10 @@ def test_large_files_are_told_apart_by_any_of_their_blocks(tmp_path: Path) -> No
     assert files.fingerprint(first) != before
     first.write_bytes(bytes(size + 1))
     assert files.fingerprint(first) != before
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
+def test_a_damaged_npz_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.npz: is no readable NPZ file"):
+        files.read_npz(tmp_path / "a.npz", "thing", 1, required=("x",))
