@@ -139,9 +139,8 @@ def _session(folder: Path, studio: Studio, wanted: dict[str, Any]) -> Session:
         return Session.open(folder)
     board = studio.board.board
     named = BoardSettings(**{name: getattr(board, name) for name in vars(BoardSettings())})
-    session = Session.create(folder, takes=(TAKE,), settings=replace(Settings(), board=named))
-    files.write_json(made_of, _FORMAT, 1, wanted)
-    return session
+    files.write_json(made_of, _FORMAT, 1, wanted)  # first: a session without it is somebody else's
+    return Session.create(folder, takes=(TAKE,), settings=replace(Settings(), board=named))
 
 
 def demo_picture(session: Session, truth: Session, summary: DemoSummary) -> bytes:
