@@ -125,7 +125,7 @@ def _levers(body: Body, points: KeypointModel, joints: Tensor) -> set[int]:
 
 def make_problem(
     body: Body, layout: Layout, seen: Observations, settings: FitSettings,
-    *, soles: KeypointModel | None = None, support: Tensor | None = None, border: Tensor | None = None,
+    *, soles: KeypointModel | None = None, support: Tensor | None = None,
 ) -> Problem:  # fmt: skip
     """All terms of a fit.
 
@@ -136,7 +136,6 @@ def make_problem(
         settings: strengths.
         soles: points that stand on the floor; none leaves the floor out.
         support: (T, n) metres, the height that each of these stands on, NaN where it does not.
-        border: (Q,) holds shape and offsets at these values; they are estimated if left out.
     """
     share = independent_share(seen.steps, settings)
     names = [body.joint_names[joint] for joint in layout.active]
@@ -161,7 +160,7 @@ def make_problem(
     if soles is not None and support is not None:
         terms.append(FloorTerm(soles, support, _FLOOR_SD_M, Loss()))
         terms.append(SlipTerm(soles, torch.isfinite(support), seen.steps, _SLIP_SD_M_S, Loss(share)))
-    return Problem(body, layout, tuple(terms), _prior(layout, seen.points, border))
+    return Problem(body, layout, tuple(terms), _prior(layout, seen.points))
 
 
 def independent_share(steps: Steps, settings: FitSettings) -> float:
@@ -175,9 +174,8 @@ def _lively(joint: str) -> float:
     return _LIVELY.get(joint.removeprefix("left_").removeprefix("right_"), 1.0)
 
 
-def _prior(layout: Layout, points: KeypointModel, border: Tensor | None) -> BorderPrior:
-    if border is not None:
-        return BorderPrior(border, torch.zeros(layout.num_border, dtype=torch.float64))
+def _prior(layout: Layout, points: KeypointModel) -> BorderPrior:
+    """Shapes of people, and keypoints as far from their places as detectors put them."""
     shape = torch.ones(layout.num_betas, dtype=torch.float64)
-    sd = torch.cat([shape, points.sigma_m.repeat_interleave(3)])
-    return BorderPrior(torch.zeros(layout.num_border, dtype=torch.float64), sd)
+    sd = torch.cat([shape, points.sigma_m.repeat_interleave(3)[: 3 * layout.num_keypoints]])
+    return BorderPrior(torch.zeros_like(sd), sd)

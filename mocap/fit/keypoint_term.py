@@ -44,17 +44,19 @@ class KeypointTerm:
         return (self.whitener[rows] @ error[..., None])[..., 0]
 
     def jacobian(self, posed: Posed) -> Jacobian:
-        """All pose columns; the betas and each keypoint's own offset in the border."""
+        """All pose columns; the betas and each keypoint's own offset where they are solved for."""
         whitener = self.whitener[posed.rows(1)]
         own = slice(posed.own)
         by = posed.jacobian(self._points(posed))
         layout = posed.layout
-        offset_columns = layout.num_betas + torch.arange(3 * layout.num_keypoints).reshape(-1, 3)
-        beta_columns = torch.arange(layout.num_betas).expand(layout.num_keypoints, -1)
+        border, columns = by.betas[own], torch.arange(layout.num_betas).expand(len(self.points.names), -1)
+        if layout.num_keypoints:
+            offsets = layout.num_betas + torch.arange(3 * layout.num_keypoints).reshape(-1, 3)
+            border, columns = torch.cat([border, by.offset[own]], -1), torch.cat([columns, offsets], -1)
         return Jacobian(
             (whitener @ by.pose[own],),
             torch.arange(layout.num_pose),
-            whitener @ torch.cat([by.betas[own], by.offset[own]], -1),
-            torch.cat([beta_columns, offset_columns], -1),
+            whitener @ border,
+            columns,
             shared=layout.num_betas,
         )

@@ -34,7 +34,7 @@ class PointJacobian(NamedTuple):
     pose: Tensor
     """(N, K, 3, D) by the pose unknowns of the same frame."""
     betas: Tensor
-    """(N, K, 3, B) by the shape."""
+    """(N, K, 3, B) by the shape; B is 0 where the shape is not solved for."""
     offset: Tensor
     """(N, K, 3, 3) by the point's own offset."""
 
@@ -121,7 +121,9 @@ class Posed:
 
     def _by_betas(self, points: KeypointModel) -> Tensor:
         """(N, K, 3, B): the moments' own change, and that of the joints they sit on."""
-        num_betas = self.layout.num_betas
+        if not self.layout.num_betas:
+            return torch.zeros(self.state.num_frames, len(points.names), 3, 0, dtype=torch.float64)
+        num_betas = self.body.num_betas
         flat = points.moment_betas.permute(1, 2, 0, 3).flatten(2).flatten(0, 1)  # (J*3, K*B)
         turns = self.rotation.permute(0, 2, 1, 3).flatten(2)  # (N, 3, J*3)
         own = (turns @ flat).unflatten(-1, (-1, num_betas)).transpose(1, 2)

@@ -31,10 +31,6 @@ class BorderPrior:
     sd: Tensor
     """(Q,) standard deviations; 0 holds an unknown where it is."""
 
-    def border(self, state: State) -> Tensor:
-        """(Q,) the state's border as one vector."""
-        return torch.cat([state.betas, state.offsets.flatten()])
-
     @property
     def weight(self) -> Tensor:
         """(Q,) inverse variances; held unknowns weigh nothing here, the solver does not move them."""
@@ -85,7 +81,7 @@ def costs(problem: Problem, state: State) -> dict[str, float]:
                 squared = (residual * residual).sum(-1)
                 _check_finite(squared, term.name, posed.start)
                 total[term.name] += 0.5 * float(term.loss.value(squared, residual.shape[-1]).sum())
-    off = problem.prior.border(state) - problem.prior.mean
+    off = problem.layout.border(state) - problem.prior.mean
     total["prior"] = 0.5 * float((off * off * problem.prior.weight).sum())
     return total
 
@@ -107,7 +103,7 @@ def build(problem: Problem, state: State) -> NormalEquations:
                 _add(equations, term, posed)
     weight = problem.prior.weight
     equations.corner.diagonal().add_(weight)
-    equations.border_gradient.add_(weight * (problem.prior.border(state) - problem.prior.mean))
+    equations.border_gradient.add_(weight * (problem.layout.border(state) - problem.prior.mean))
     return equations
 
 
@@ -119,7 +115,7 @@ def _add(equations: NormalEquations, term: Term, posed: Posed) -> None:
     residual = residual * root
     pose = tuple(part * root[..., None] for part in by.pose)
     num = len(residual)
-    border = None if by.border is None else by.border * root[..., None]
+    border = by.border * root[..., None] if by.border is not None and by.border.shape[-1] else None
     for shift, part in enumerate(pose):
         rows = slice(posed.start + shift, posed.start + shift + num)
         _add_vector(equations.gradient[rows], part, residual, by.columns)

@@ -17,7 +17,7 @@ _START_DAMPING = 1e-4
 _LARGEST_DAMPING = 1e8
 _SMALL_STEP = 1e-4
 """Radians and metres: a tenth of a millimetre, well below what any camera resolves."""
-_SMALL_GAIN = 1e-4
+SMALL_GAIN = 1e-4
 """Share of the cost; what another iteration would gain is far below the noise."""
 
 
@@ -42,6 +42,7 @@ def solve(
     state: State,
     *,
     max_iterations: int,
+    least_gain: float = SMALL_GAIN,
     held: Tensor | None = None,
     progress: Progress = silent,
 ) -> Solution:
@@ -51,6 +52,7 @@ def solve(
         problem: terms and prior.
         state: where to start.
         max_iterations: most linear solves.
+        least_gain: an iteration that lowers the cost by less than this share is the last.
         held: (T,) bool, frames that keep their pose.
         progress: told the iterations.
 
@@ -75,7 +77,7 @@ def solve(
             (state, by_term), equations = better, None
             history.append(sum(by_term.values()))
             damping, raise_by = max(damping / 5, 1e-9), 4.0
-            if _converged(step, history):
+            if _converged(step, history, least_gain):
                 return Solution(state, tuple(history), by_term, iteration, "converged")
         else:
             damping, raise_by = damping * raise_by, raise_by * 2
@@ -103,8 +105,8 @@ def _try(problem: Problem, trial: State, cost: float) -> tuple[State, dict[str, 
     return (trial, by_term) if sum(by_term.values()) <= cost else None
 
 
-def _converged(step: tuple[Tensor, Tensor] | None, history: list[float]) -> bool:
+def _converged(step: tuple[Tensor, Tensor] | None, history: list[float], least_gain: float) -> bool:
     assert step is not None
     largest = max((float(part.abs().max()) for part in step[:1] if part.numel()), default=0.0)
     gain = history[-2] - history[-1]
-    return largest < _SMALL_STEP or gain <= _SMALL_GAIN * max(history[-1], 1e-12)
+    return largest < _SMALL_STEP or gain <= least_gain * max(history[-1], 1e-12)

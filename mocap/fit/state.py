@@ -38,7 +38,8 @@ class Layout:
     """Which unknown stands in which column.
 
     A frame has ``num_pose`` columns: the translation, then three for each active joint, the increment ``d``
-    of ``rotation exp(d)``. The border, shared by all frames, has the betas, then three for each offset.
+    of ``rotation exp(d)``. The border, shared by all frames, has the betas, then three for each offset; where
+    these are known, it has neither.
     """
 
     active: tuple[int, ...]
@@ -46,9 +47,9 @@ class Layout:
     num_joints: int
     """J."""
     num_betas: int
-    """B."""
+    """B, or 0 where the shape is not solved for."""
     num_keypoints: int
-    """K."""
+    """K, or 0 where the offsets are not solved for."""
 
     @property
     def num_pose(self) -> int:
@@ -59,6 +60,10 @@ class Layout:
     def num_border(self) -> int:
         """Q, unknowns that all frames share."""
         return self.num_betas + 3 * self.num_keypoints
+
+    def border(self, state: State) -> Tensor:
+        """(Q,) the border's values in a state."""
+        return torch.cat([state.betas[: self.num_betas], state.offsets.flatten()[: 3 * self.num_keypoints]])
 
     def joint_columns(self, joints: Sequence[int]) -> Tensor:
         """(n, 3) pose columns of active joints."""
@@ -78,9 +83,9 @@ class Layout:
         turned = roma.quat_product(state.quat_xyzw[:, active], roma.rotvec_to_unitquat(steps))
         quat = state.quat_xyzw.clone()
         quat[:, active] = roma.quat_normalize(turned)
-        return State(
-            quat,
-            state.trans + pose_step[:, :3],
-            state.betas + border_step[: self.num_betas],
-            state.offsets + border_step[self.num_betas :].reshape(-1, 3),
-        )
+        betas, offsets = state.betas, state.offsets
+        if self.num_betas:
+            betas = betas + border_step[: self.num_betas]
+        if self.num_keypoints:
+            offsets = offsets + border_step[self.num_betas :].reshape(-1, 3)
+        return State(quat, state.trans + pose_step[:, :3], betas, offsets)

@@ -33,6 +33,8 @@ OVERLAP = 60
 """Frames at a window's end that the next one solves again: smoothness reaches less than a second."""
 _SAMPLES, _SAMPLE = 10, 100
 """Runs of frames, and frames in each, that the shape of a long take is estimated from."""
+_ROUGH_GAIN = 1e-3
+"""Share of the cost at which the first solve ends: good enough to tell which feet stand."""
 _WRONG_FLOOR_M = 0.12
 """Soles whose lowest frames are this far from z = 0 say that the floor is elsewhere."""
 
@@ -68,10 +70,18 @@ class _Fit:
     settings: FitSettings
     soles: KeypointModel | None
 
-    def problem(self, seen: Observations, support: Tensor | None, border: Tensor | None) -> Problem:
-        return make_problem(
-            self.body, self.layout, seen, self.settings, soles=self.soles, support=support, border=border
-        )
+    def problem(self, seen: Observations, support: Tensor | None, layout: Layout) -> Problem:
+        return make_problem(self.body, layout, seen, self.settings, soles=self.soles, support=support)
+
+    @property
+    def shape_only(self) -> Layout:
+        """The offsets stay where they are."""
+        return replace(self.layout, num_keypoints=0)
+
+    @property
+    def pose_only(self) -> Layout:
+        """Shape and offsets stay where they are."""
+        return replace(self.layout, num_betas=0, num_keypoints=0)
 
     def support(self, state: State, time_s: Tensor) -> tuple[str, Tensor | None]:
         """Whether the floor is to be used, and heights (T, n) that the soles stand on, NaN in the air."""
@@ -105,35 +115,35 @@ def solve_take(
     """
     fit = _Fit(body, layout, settings, soles)
     if guess.num_frames <= WINDOW:
-        return _solve_piece(fit, seen, guess, time_s, progress=progress)
+        return _solve_piece(fit, seen, guess, time_s, layouts=(fit.shape_only, layout), progress=progress)
     chosen = _sample(guess.num_frames)
     joined = torch.diff(chosen) == 1
     steps = Steps(torch.where(joined, torch.diff(time_s[chosen]), 1.0), joined)
-    problem = fit.problem(seen.frames(chosen, steps), None, None)
-    shape = solve(problem, guess.frames(chosen), max_iterations=settings.max_iterations, progress=progress)
-    shaped = replace(guess, betas=shape.state.betas, offsets=shape.state.offsets)
-    return _by_windows(fit, seen, shaped, time_s, progress)
+    sampled, start, rounds = seen.frames(chosen, steps), guess.frames(chosen), settings.max_iterations
+    for stage in (fit.shape_only, layout):
+        problem = fit.problem(sampled, None, stage)
+        start = solve(problem, start, max_iterations=rounds, progress=progress).state
+    return _by_windows(fit, seen, replace(guess, betas=start.betas, offsets=start.offsets), time_s, progress)
 
 
 def _solve_piece(
-    fit: _Fit, seen: Observations, start: State, time_s: Tensor, *, border: Tensor | None = None,
+    fit: _Fit, seen: Observations, start: State, time_s: Tensor, *, layouts: tuple[Layout, Layout],
     held: Tensor | None = None, progress: Progress = silent,
 ) -> TakeSolution:  # fmt: skip
-    """Solve freely, then again with the feet on the floor where they stand; residuals and deviations."""
+    """Solve roughly; then again with all unknowns, and with the feet on the floor where they stand."""
     rounds = fit.settings.max_iterations
-    problem = fit.problem(seen, None, border)
-    last = solve(problem, start, max_iterations=rounds, held=held, progress=progress)
-    iterations = last.iterations
-    floor, support = fit.support(last.state, time_s)
+    problem = fit.problem(seen, None, layouts[0])
+    rough = solve(problem, start, max_iterations=rounds, least_gain=_ROUGH_GAIN, held=held, progress=progress)
+    floor, support = fit.support(rough.state, time_s)
     contacts = torch.zeros(start.num_frames, len(CONTACT_NAMES), dtype=torch.bool)
     if support is not None:
         contacts = contacts_of(torch.isfinite(support))
-        problem = fit.problem(seen, support, border)
-        last = solve(problem, last.state, max_iterations=rounds, held=held, progress=progress)
-        iterations += last.iterations
+    problem = fit.problem(seen, support, layouts[1])
+    last = solve(problem, rough.state, max_iterations=rounds, held=held, progress=progress)
     scale = residual_scale(problem, last.state)
     std = joint_std(problem, last.state, held=held) * scale
     distance = keypoint_distance(problem, last.state, seen)
+    iterations = rough.iterations + last.iterations
     return TakeSolution(last.state, contacts, std, scale, distance, last, iterations, floor)
 
 
@@ -142,7 +152,6 @@ def _by_windows(
 ) -> TakeSolution:
     """Solve each window with shape and offsets held, from the frames that the one before it left."""
     num = state.num_frames
-    border = torch.cat([state.betas, state.offsets.flatten()])
     parts: list[TakeSolution] = []
     for first, keep, stop in _windows(num):
         which = torch.arange(first, stop)
@@ -152,7 +161,8 @@ def _by_windows(
         if parts:
             start.quat_xyzw[:LOOK_AHEAD] = parts[-1].state.quat_xyzw[-LOOK_AHEAD:]
             start.trans[:LOOK_AHEAD] = parts[-1].state.trans[-LOOK_AHEAD:]
-        part = _solve_piece(fit, seen.frames(which, steps), start, time_s[which], border=border, held=held)
+        layouts = (fit.pose_only, fit.pose_only)
+        part = _solve_piece(fit, seen.frames(which, steps), start, time_s[which], layouts=layouts, held=held)
         parts.append(_own(part, slice(LOOK_AHEAD if first else 0, keep - first)))
         progress("fit", keep, num)
     return _joined(parts, state)

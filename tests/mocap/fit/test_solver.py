@@ -48,7 +48,7 @@ def test_it_ends_where_scipy_ends(small: tuple[Problem, State]) -> None:
         state = layout.retract(start, at[:inner].reshape(FRAMES, -1), at[inner:])
         posed = Posed(problem.body, layout, state, 0, FRAMES)
         parts = [term.residual(posed).flatten() * term.loss.scale**0.5 for term in problem.terms]
-        off = (problem.prior.border(state) - problem.prior.mean) / problem.prior.sd
+        off = (layout.border(state) - problem.prior.mean) / problem.prior.sd
         return torch.cat([*parts, off]).numpy()
 
     dense = least_squares(

@@ -1,6 +1,6 @@
 """Every term's derivatives, against autodiff and against differences; a checker that is itself checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -164,6 +164,15 @@ def make_term(name: str, body: Body, layout: Layout) -> Term:
 @pytest.mark.parametrize("name", ["keypoints", "rest", "limits", "acceleration", "speed", "floor", "slip"])
 def test_jacobian(name: str, body: Body, layout: Layout, state: State) -> None:
     check_jacobian(Case(body, layout, state, make_term(name, body, layout)))
+
+
+@pytest.mark.parametrize("name", ["keypoints", "floor", "slip"])
+@pytest.mark.parametrize("solved_for", ["shape", "nothing"])
+def test_jacobian_where_the_border_is_known(
+    name: str, solved_for: str, body: Body, layout: Layout, state: State
+) -> None:
+    smaller = replace(layout, num_keypoints=0, num_betas=layout.num_betas if solved_for == "shape" else 0)
+    check_jacobian(Case(body, smaller, state, make_term(name, body, smaller)))
 
 
 def test_the_checker_names_a_wrong_column(body: Body, layout: Layout, state: State) -> None:
