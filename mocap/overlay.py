@@ -312,11 +312,14 @@ def _body_row(
 
 
 def _telling(motion: Motion, instants: int) -> NDArray[np.integer]:
-    """Frames to show, in time order: of each part of the take the one farthest from the usual pose."""
-    pose = motion.joints - motion.joints[:, :1]
-    unusual = np.linalg.norm(pose - np.median(pose, axis=0), axis=-1).mean(1)
-    parts = np.array_split(np.arange(len(unusual)), min(instants, len(unusual)))
-    return np.array([part[np.nanargmax(np.nan_to_num(unusual[part], nan=-1.0))] for part in parts])
+    """Frames to show, in time order: poses that differ as much as possible, each from all those before it."""
+    pose = (motion.joints - motion.joints[:, :1]).reshape(len(motion.joints), -1)
+    apart = np.linalg.norm(pose - np.median(pose, axis=0), axis=1)
+    chosen: list[int] = []
+    for _ in range(min(instants, len(pose))):
+        chosen.append(int(apart.argmax()))
+        apart = np.minimum(apart, np.linalg.norm(pose - pose[chosen[-1]], axis=1))
+    return np.sort(np.unique(chosen))
 
 
 def _mesh(motion: Motion, index: int, color: Color) -> Mesh:
