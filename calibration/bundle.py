@@ -23,11 +23,18 @@ from .boards import Board
 from .cameras import Cameras
 from .detection import BoardView
 from .lens_prior import LensPrior, prior_rows
-from .observations import Noise, Observations, collect
+from .mirror import mirrored
+from .observations import Noise, Observations, collect, measure_noise
 from .schur import POSE, Linearised, NormalEquations, normal_equations
 
 _MISSED_SIGMAS = 100.0
 """Price, in standard deviations, of a corner that the camera cannot see: more than any that it sees badly."""
+_ROUNDS, _REJECT_FROM = 4, 2
+"""Rounds, and the first that leaves out corners that fit badly: before it the cameras are too far off."""
+_TURN_STEPS = 8
+"""Steps that a board gets to show that it fits better the other way round."""
+_ROUGH = 1e3
+"""How much earlier than the last round the others end, in tolerances."""
 _DAMPING = (1e-4, 1e-12, 1e10)
 """Start, smallest and largest factor of the diagonal."""
 
@@ -140,25 +147,28 @@ def linearise(cameras: Cameras, world_from_board: Tensor, seen: Observations) ->
 
 
 def adjust(problem: Problem, options: BundleOptions | None = None) -> Bundle:
-    """Solve in three rounds, each with the noise that the last one showed; outliers leave before the last.
+    """Solve in rounds, each with the noise that the one before it showed; outliers leave after the second.
 
     Deterministic.
     """
     options = options or BundleOptions()
-    use = problem.observations.seen
+    seen = problem.observations
+    use = seen.seen
     steps, converged = 0, False
-    noise = _measure_noise(problem, use, options)
-    for last in (False, False, True):
-        if last:
-            error = _error_px(problem).nan_to_num(nan=torch.inf).norm(dim=-1)
-            use = use & (error < options.reject_sigmas * noise.per_corner(problem.observations))
-        enough = options.tolerance * (1.0 if last else 1e3)
-        problem, more, converged = _Solver(problem, use, noise, options).run(enough)
+    noise = _noise(problem, use, options)
+    for round_ in range(_ROUNDS):
+        last = round_ == _ROUNDS - 1
+        if round_ >= _REJECT_FROM:
+            error = _error_px(problem).norm(dim=-1).nan_to_num(nan=torch.inf)
+            use = seen.seen & (error < options.reject_sigmas * noise.per_corner(seen))
+        enough = options.tolerance * (1.0 if last else _ROUGH)
+        problem, more, converged = _Solver(problem, use, noise, options).run(enough, options.max_iterations)
+        if round_ == 0:
+            problem = _turned_over(problem, use, noise, options)
         steps += more
-        noise = _measure_noise(problem, use, options)
+        noise = _noise(problem, use, options)
     error = _error_px(problem)
     spread = _Solver(problem, use, noise, options).parameter_std()
-    seen = problem.observations
     return Bundle(
         cameras=problem.cameras,
         frames=seen.frames,
@@ -184,27 +194,30 @@ def _error_px(problem: Problem) -> Tensor:
     return problem.cameras.project_each(_to_world(problem.world_from_board, seen))[0] - seen.xy_px
 
 
-def _measure_noise(problem: Problem, use: Tensor, options: BundleOptions) -> Noise:
-    """Robust standard deviations of the present errors."""
-    error = _error_px(problem)
-    use = use & torch.isfinite(error).all(-1)
-    seen = problem.observations
+def _noise(problem: Problem, use: Tensor, options: BundleOptions) -> Noise:
+    return measure_noise(_error_px(problem), use, problem.observations, options.min_sigma_px)
 
-    def robust(some: Tensor) -> float:
-        return 1.4826 * float(some.abs().median()) if len(some) else 0.0
 
-    alone, shared = (
-        max(options.min_sigma_px, robust(error[use & mask])) for mask in (~seen.shared, seen.shared)
+def _turned_over(problem: Problem, use: Tensor, noise: Noise, options: BundleOptions) -> Problem:
+    """The boards that their views explain better the other way round are turned over.
+
+    A board that started as the mirror image of its true pose sits in a minimum of its own.
+    """
+    fixed = replace(
+        problem,
+        free_pose=torch.zeros_like(problem.free_pose),
+        free_lens=torch.zeros_like(problem.free_lens),
     )
-    together = use & seen.shared
-    views = seen.view[together]
-    count = torch.bincount(views, minlength=1).double()
-    mean = torch.zeros(len(count), 2, dtype=torch.float64).index_add_(0, views, error[together])
-    mean, count = mean[count > 2] / count[count > 2, None], count[count > 2]
-    # What independent corners leave of their noise in a view's mean is not common noise.
-    chance = float((shared / count.sqrt()).median()) if len(count) else 0.0
-    spread = float(mean.square().mean()) if len(mean) else 0.0
-    return Noise(alone, shared, max(0.0, spread - chance**2) ** 0.5)
+    over = mirrored(problem.cameras, problem.world_from_board, problem.observations)
+    costs: list[Tensor] = []
+    poses: list[Tensor] = []
+    for start in (fixed, replace(fixed, world_from_board=over)):
+        solver = _Solver(start, use, noise, options)
+        end, _, _ = solver.run(_ROUGH * options.tolerance, _TURN_STEPS)
+        poses.append(end.world_from_board)
+        costs.append(solver.board_cost(end))
+    better = (costs[1] < costs[0])[:, None, None]
+    return replace(problem, world_from_board=torch.where(better, poses[1], problem.world_from_board))
 
 
 def _moved(pose: Tensor, step: Tensor) -> Tensor:
@@ -234,11 +247,11 @@ class _Solver:
         self.free = torch.cat([problem.free_pose[:, None].expand(-1, POSE), problem.free_lens], 1).flatten()
         self.prior, self.target = prior_rows(problem.cameras, options.prior)
 
-    def run(self, tolerance: float) -> tuple[Problem, int, bool]:
+    def run(self, tolerance: float, max_steps: int) -> tuple[Problem, int, bool]:
         """The better problem, the steps that were taken, and whether the cost fell by less than asked."""
         damping, smallest, largest = _DAMPING
         problem, cost = self.problem, self._cost(self.problem)
-        for step in range(self.options.max_iterations):
+        for step in range(max_steps):
             system = self._system(problem)
             while damping < largest:
                 trial = self._stepped(problem, *system.solve(damping, self.free))
@@ -252,7 +265,7 @@ class _Solver:
             if gain <= tolerance * cost:
                 return problem, step + 1, True
             cost = new_cost
-        return problem, self.options.max_iterations, False
+        return problem, max_steps, False
 
     def parameter_std(self) -> Tensor:
         """(C, 6 + 4 + D) standard deviations of the camera parameters, 0 where fixed."""
@@ -262,13 +275,22 @@ class _Solver:
             std[self.free] = torch.linalg.pinv(reduced, hermitian=True).diagonal().clamp(min=0).sqrt()
         return std.reshape(len(self.problem.cameras), -1)
 
+    def board_cost(self, problem: Problem) -> Tensor:
+        """(F,) what the corners of every board pose add to the cost."""
+        boards = torch.zeros(len(problem.world_from_board), dtype=torch.float64)
+        return boards.index_add_(0, problem.observations.pose[self.use], self._corner_cost(problem)[self.use])
+
     def _cost(self, problem: Problem) -> float:
+        lens = (self.prior @ _lens(problem.cameras)[..., None])[..., 0] - self.target
+        return float(self._corner_cost(problem)[self.use].sum() + 0.5 * lens.square().sum())
+
+    def _corner_cost(self, problem: Problem) -> Tensor:
+        """(C, N) what every corner adds to the cost."""
         error = _error_px(problem).norm(dim=-1) / self.sigma
         knee = self.options.huber_sigmas
         error = torch.where(torch.isfinite(error), error, _MISSED_SIGMAS)
         huber = torch.where(error <= knee, 0.5 * error.square(), knee * (error - 0.5 * knee))
-        lens = (self.prior @ _lens(problem.cameras)[..., None])[..., 0] - self.target
-        return float((self.trust * huber)[self.use].sum() + 0.5 * lens.square().sum())
+        return self.trust * huber
 
     def _system(self, problem: Problem) -> NormalEquations:
         at = linearise(problem.cameras, problem.world_from_board, problem.observations)

@@ -29,6 +29,8 @@ _OVERFIT = 2.5
 """Predicted over trained error beyond which there was too little to learn from."""
 _AGREEMENT = 0.8
 """Frames that must support the relative pose of two cameras."""
+_COMMON_PX = 0.15
+"""Common error of whole views below which nobody need care."""
 _FEW_FRAMES = 5
 """Shared frames below which nothing is checked by anything."""
 
@@ -127,7 +129,7 @@ def _warnings(rig: RigCalibration) -> list[str]:
                 f"{pair.num_frames} frames: their clips may not have begun together"
             )
     noise = rig.bundle.noise
-    if noise.common > max(2.0 * noise.alone, 0.3):
+    if noise.common > max(noise.alone, _COMMON_PX):
         found.append(
             f"each view is off as a whole by about {noise.common:.1f} px: the cameras are not simultaneous; "
             "move the board slowly, or use cameras that run in step"

@@ -11,6 +11,9 @@ from torch import Tensor
 from .boards import Board
 from .detection import BoardView
 
+_OUTLIER_SIGMAS = 15.0
+"""Errors beyond this are mistakes of single corners: they say nothing of what a whole view has in common."""
+
 
 @dataclass(frozen=True)
 class Observations:
@@ -87,3 +90,30 @@ def collect(views: Sequence[BoardView], board: Board, names: Sequence[str]) -> O
             time_s[camera, part] = view.time_s
             start = part.stop
     return Observations(xy, xyz, pose, shared, time_s, frames)
+
+
+def measure_noise(error_px: Tensor, use: Tensor, seen: Observations, min_sigma_px: float) -> Noise:
+    """Robust standard deviations of errors.
+
+    Args:
+        error_px: (C, N, 2) pixels, NaN where there is none.
+        use: (C, N) bool, corners that count.
+        seen: what the errors are of.
+        min_sigma_px: never less than this for a corner.
+    """
+    use = use & torch.isfinite(error_px).all(-1)
+
+    def robust(mask: Tensor) -> float:
+        some = error_px[mask]
+        return max(min_sigma_px, 1.4826 * float(some.abs().median())) if len(some) else min_sigma_px
+
+    shared = robust(use & seen.shared)
+    together = use & seen.shared & (error_px.norm(dim=-1) < _OUTLIER_SIGMAS * shared)
+    views = seen.view[together]
+    count = torch.bincount(views, minlength=1).double()
+    mean = torch.zeros(len(count), 2, dtype=torch.float64).index_add_(0, views, error_px[together])
+    mean, count = mean[count > 2] / count[count > 2, None], count[count > 2]
+    # What independent corners leave of their noise in a view's mean is not common noise.
+    chance = float((shared / count.sqrt()).median()) if len(count) else 0.0
+    spread = float(mean.square().mean()) if len(mean) else 0.0
+    return Noise(robust(use & ~seen.shared), shared, max(0.0, spread - chance**2) ** 0.5)

@@ -1,0 +1,168 @@
+"""Planted calibration scenes: cameras round a space and a board carried through it, projected without images.
+
+Tests measure against them, and a layout can be tried before anybody films. Everything follows from the
+arguments and the seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from .boards import Board
+from .cameras import Cameras
+from .detection import BoardView
+from .world import FLIP
+
+_FACING = 0.35
+"""Least cosine between the board's normal and the way to a camera that can find its corners."""
+
+
+@dataclass(frozen=True)
+class BoardScene:
+    """What the cameras saw of a board, and the truth."""
+
+    cameras: Cameras
+    """The true cameras; world: the board at rest, as ``calibration.world`` defines it."""
+    board: Board
+    """The board."""
+    world_from_board: Tensor
+    """(F, 4, 4) true board poses, metres."""
+    views: tuple[BoardView, ...]
+    """What was seen, with noise."""
+    rate_hz: float
+    """Instants per second."""
+
+    @property
+    def size_px(self) -> dict[str, tuple[int, int]]:
+        """Image size of every camera."""
+        sizes = self.cameras.size_px.tolist()
+        return {name: (int(w), int(h)) for name, (w, h) in zip(self.cameras.names, sizes, strict=True)}
+
+    @property
+    def time_s(self) -> dict[int, float]:
+        """Time of every instant, seconds."""
+        return {frame: frame / self.rate_hz for frame in range(len(self.world_from_board))}
+
+    def of(self, *cameras: str) -> list[BoardView]:
+        """The views of some cameras."""
+        return [view for view in self.views if view.camera in cameras]
+
+
+def ring_of_cameras(
+    count: int = 4, *, radius_m: float = 3.5, height_m: float = 1.6, distorted: bool = True
+) -> Cameras:
+    """Cameras in a ring that look at its middle, no two alike, 1280x720, upright."""
+    turn = 2.0 * math.pi * (torch.arange(count, dtype=torch.float64) + 0.3) / count
+    odd = torch.arange(count, dtype=torch.float64) % 3 - 1.0
+    height = height_m + 0.2 * odd
+    centers = torch.stack([radius_m * turn.cos(), radius_m * turn.sin(), height], -1)
+    middle = torch.tensor([0.0, 0.0, 0.8], dtype=torch.float64)
+    focal = 900.0 + 40.0 * odd
+    lens = torch.stack([-0.12 + 0.1 * odd, 0.05 - 0.03 * odd, 4e-4 * odd, -3e-4 * odd, 0.0 * odd], -1)
+    return Cameras(
+        names=tuple(f"cam{i + 1}" for i in range(count)),
+        size_px=torch.tensor([[1280.0, 720.0]], dtype=torch.float64).repeat(count, 1),
+        focal_px=torch.stack([focal, focal + odd], -1),
+        center_px=torch.stack([639.5 + 5.0 * odd, 359.5 - 4.0 * odd], -1),
+        distortion=lens if distorted else torch.zeros_like(lens),
+        cam_from_world=torch.stack([_looking_at(center, middle) for center in centers]),
+    )
+
+
+def carried_board(
+    duration_s: float = 20.0, *, rate_hz: float = 10.0, rest_s: float = 1.0, reach_m: float = 1.0
+) -> Tensor:
+    """(F, 4, 4) world_from_board of a board that is carried round and turned, and laid down at the end.
+
+    Args:
+        duration_s: length of the whole.
+        rate_hz: poses per second.
+        rest_s: how long it lies on the floor at the world's origin.
+        reach_m: how far from the middle it is carried.
+    """
+    count, resting = round(duration_s * rate_hz), round(rest_s * rate_hz)
+    time = torch.arange(count, dtype=torch.float64) / rate_hz
+    tilt = torch.stack(
+        [-math.pi / 2 - 0.5 * (1.3 * time).sin(), -0.7 * (0.9 * time + 1.0).sin(), torch.zeros_like(time)], -1
+    )
+    spin = torch.stack([torch.zeros_like(time), torch.zeros_like(time), 1.1 * time], -1)
+    pose = torch.eye(4, dtype=torch.float64).repeat(count, 1, 1)
+    pose[:, :3, :3] = roma.rotvec_to_rotmat(spin) @ roma.rotvec_to_rotmat(tilt)
+    pose[:, 0, 3] = reach_m * (0.7 * time).sin()
+    pose[:, 1, 3] = reach_m * (1.1 * time).cos()
+    pose[:, 2, 3] = 0.9 + 0.4 * (0.5 * time).sin()
+    if resting:
+        pose[count - resting :] = FLIP
+    return pose
+
+
+def look_at_board(
+    cameras: Cameras,
+    board: Board,
+    world_from_board: Tensor,
+    *,
+    noise_px: float = 0.2,
+    rate_hz: float = 10.0,
+    late_s: Sequence[float] = (),
+    seed: int = 0,
+) -> BoardScene:
+    """What cameras see of a moving board: corners in the image, of boards that face them, with noise.
+
+    Args:
+        cameras: the cameras.
+        board: the board.
+        world_from_board: (F, 4, 4) its pose at every instant, metres.
+        noise_px: standard deviation of a coordinate, pixels.
+        rate_hz: instants per second.
+        late_s: by how much each camera's images are late; empty for cameras in step.
+        seed: of the noise.
+    """
+    generator = np.random.default_rng(seed)
+    views: list[BoardView] = []
+    count = len(world_from_board)
+    for camera, name in enumerate(cameras.names):
+        shift = late_s[camera] * rate_hz if late_s else 0.0
+        seen_at = (torch.arange(count, dtype=torch.float64) - shift).clamp(0, count - 1)
+        for frame, pose in enumerate(_between(world_from_board, seen_at)):
+            xyz = board.corners_xyz @ pose[:3, :3].T + pose[:3, 3]
+            away = cameras.centers_world[camera] - xyz.mean(0)
+            if -float(pose[:3, 2] @ away / away.norm()) < _FACING:
+                continue
+            xy, valid = (value[0] for value in cameras[[name]].project(xyz))
+            inside = valid & ((xy >= 0) & (xy <= cameras.size_px[camera] - 1)).all(-1)
+            ids = torch.nonzero(inside)[:, 0]
+            noise = torch.from_numpy(generator.normal(size=(len(ids), 2)))
+            if len(ids):
+                views.append(BoardView(name, frame, frame / rate_hz, ids, xy[ids] + noise_px * noise))
+    views.sort(key=lambda view: (view.frame, view.camera))
+    return BoardScene(cameras, board, world_from_board, tuple(views), rate_hz)
+
+
+def _between(poses: Tensor, at: Tensor) -> Tensor:
+    """Poses (F, 4, 4) at fractional instants, along the straight way and the shortest turn."""
+    low = at.floor().long().clamp(max=len(poses) - 1)
+    high = (low + 1).clamp(max=len(poses) - 1)
+    part = (at - low)[:, None]
+    step = roma.rotmat_to_rotvec(poses[low, :3, :3].mT @ poses[high, :3, :3])
+    between = poses[low].clone()
+    between[:, :3, :3] = poses[low, :3, :3] @ roma.rotvec_to_rotmat(part * step)
+    between[:, :3, 3] = (1.0 - part) * poses[low, :3, 3] + part * poses[high, :3, 3]
+    return between
+
+
+def _looking_at(center: Tensor, target: Tensor) -> Tensor:
+    """cam_from_world of an upright camera."""
+    forward = (target - center) / (target - center).norm()
+    right = torch.linalg.cross(forward, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    right = right / right.norm()
+    pose = torch.eye(4, dtype=torch.float64)
+    pose[:3, :3] = torch.stack([right, torch.linalg.cross(forward, right), forward])
+    pose[:3, 3] = -pose[:3, :3] @ center
+    return pose
