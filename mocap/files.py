@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import io
@@ -155,6 +156,8 @@ def fingerprint(path: Path) -> str:
 
 def _plain(value: Any) -> Any:
     """JSON-ready value; what is not a number in the data (missing) is null in the file."""
+    if dataclasses.is_dataclass(value):
+        return _plain(vars(value))
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):

@@ -37,6 +37,8 @@ class Evidence:
     """The C cameras."""
     observations: Observations
     """(T, C, P, K) at the take's instants."""
+    notes: tuple[str, ...]
+    """Who was seen besides the actor, and why they were left out."""
 
 
 def take_report(take: Take, settings: Settings) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def take_report(take: Take, settings: Settings) -> dict[str, Any]:
     evidence = take_evidence(take, settings)
     if evidence is None:
         return report
+    report["notes"] = evidence.notes
     names = evidence.observations.keypoint_names
     body_xyz = fitted_keypoints(next(iter(motions.values())), evidence.observations)
     error_px = reprojection_error_px(evidence.cameras, body_xyz, evidence.observations.xy_px[:, :, 0])
@@ -94,8 +97,8 @@ def take_evidence(take: Take, settings: Settings) -> Evidence | None:
     if not (views and take.cameras_file.is_file() and take.sync_file.is_file()):
         return None
     cameras = take.load_cameras()[list(views)]
-    observations, _ = observe(views, cameras, take.load_clock(), settings=settings.reconstruct)
-    return Evidence(cameras, observations)
+    observations, association = observe(views, cameras, take.load_clock(), settings=settings.reconstruct)
+    return Evidence(cameras, observations, association.notes)
 
 
 def fitted_keypoints(motion: Motion, observations: Observations) -> FloatArray:
