@@ -312,14 +312,14 @@ def _body_row(
 
 
 def _telling(motion: Motion, instants: int) -> NDArray[np.integer]:
-    """Frames to show, in time order: poses that differ as much as possible, each from all those before it."""
-    pose = (motion.joints - motion.joints[:, :1]).reshape(len(motion.joints), -1)
-    apart = np.linalg.norm(pose - np.median(pose, axis=0), axis=1)
+    """Frames to show, in time order: poses that differ most from the usual one and from each other."""
+    pose = motion.joints - motion.joints[:, :1]
+    unlike = np.linalg.norm(pose - np.median(pose, axis=0), axis=-1).mean(1)
     chosen: list[int] = []
     for _ in range(min(instants, len(pose))):
-        chosen.append(int(apart.argmax()))
-        apart = np.minimum(apart, np.linalg.norm(pose - pose[chosen[-1]], axis=1))
-    return np.sort(np.unique(chosen))
+        chosen.append(int(np.nan_to_num(unlike, nan=-1.0).argmax()))
+        unlike = np.minimum(unlike, np.linalg.norm(pose - pose[chosen[-1]], axis=-1).mean(1))
+    return np.array(sorted(set(chosen)))
 
 
 def _mesh(motion: Motion, index: int, color: Color) -> Mesh:

@@ -25,15 +25,15 @@ class BoardSession:
 
     board: Board = field(default_factory=Board)
     """The printed board."""
-    seconds: float = 12.0
+    seconds: float = 16.0
     """Length of the clip."""
     rate_hz: float = 10.0
     """Frames a second."""
     rest_s: float = 1.0
     """How long the board lies at rest on the floor at first."""
-    near_m: float = 1.5
+    near_m: float = 1.35
     """Distance from a camera at which it is shown to that camera."""
-    tilt_deg: float = 35.0
+    tilt_deg: float = 40.0
     """How far it is tilted off the line to a camera, this way and that."""
     seed: int = 0
     """Of small differences between the key poses."""
@@ -102,23 +102,31 @@ def _key_poses(session: BoardSession, cameras: Cameras) -> tuple[FloatArray, Rot
     return np.array(middles), Rotation.concatenate([_FLAT, *(_facing(showing) for showing in showings)])
 
 
+_NEAR = (
+    (0.85, -0.34, 0.15, (10.0, 40.0), 10.0),
+    (1.1, 0.36, 0.10, (-42.0, -8.0), 80.0),
+    (0.95, 0.0, -0.17, (25.0, -32.0), 45.0),
+)
+"""Near showings: distance as a factor, place right and up in the picture (tangents), tilts, roll, degrees."""
+
+
 def _to_one(
     session: BoardSession, center: FloatArray, stage: FloatArray, rng: np.random.Generator
 ) -> list[_Showing]:
-    """Shown near to one camera, twice: in opposite corners of its picture, tilted about different axes."""
+    """Shown near to one camera, thrice: in parts of its picture, tilted about different axes, and turned."""
     line = np.array([*stage, 0.9]) - center
     line /= np.linalg.norm(line)
     across = np.cross(line, [0, 0, 1.0])
     across /= np.linalg.norm(across)
     up = np.cross(across, line)
     showings: list[_Showing] = []
-    places = ((0.9, -0.36, 0.14, (8.0, session.tilt_deg)), (1.1, 0.34, -0.12, (-session.tilt_deg, -12.0)))
-    for factor, x, y, tilt in places:
+    for factor, x, y, tilt, roll in _NEAR:
         distance = session.near_m * factor
         middle = center + distance * (line + x * across + y * up)
         middle[2] = max(middle[2], 0.45)
-        a, b, roll = rng.uniform(-5, 5), rng.uniform(-5, 5), rng.uniform(-30, 30)
-        showings.append(_Showing(middle, center, (tilt[0] + a, tilt[1] + b), roll))
+        about_x, about_y, about_z = np.array([*tilt, roll]) + rng.uniform(-5, 5, 3)
+        scale = session.tilt_deg / 40.0
+        showings.append(_Showing(middle, center, (scale * about_x, scale * about_y), about_z))
     return showings
 
 
@@ -128,9 +136,9 @@ def _to_two(
     """Shown to two neighbours at once, twice: facing up between them, first low, then higher."""
     between = (center + following) / 2
     showings: list[_Showing] = []
-    for share, height in ((0.35, 0.55), (0.1, 1.0)):
+    for share, height in ((0.35, 0.5), (0.0, 1.1)):
         middle = np.array([*(stage + share * (between[:2] - stage)), height + rng.uniform(-0.1, 0.1)])
-        tilt = tuple(rng.uniform(-9, 9, 2))
+        tilt = tuple(rng.uniform(-18, 18, 2))
         showings.append(_Showing(middle, between + np.array([0.0, 0.0, 0.25]), tilt, rng.uniform(-35, 35)))
     return showings
 

@@ -66,7 +66,7 @@ def demo_studio(
     ring = CameraRing(num_cameras=cameras, arc_deg=ring_arc_deg(cameras), seed=seed)
     return Studio(
         ring=replace(ring, size_px=size_px, focal_px=ring.focal_px * size_px[0] / SIZE_PX[0]),
-        board=BoardSession(board=demo_board(), seconds=3.0 * cameras, seed=seed),
+        board=BoardSession(board=demo_board(), seconds=4.0 * cameras, seed=seed),
         performers=(Performer(seed=seed),),
         seconds=seconds,
         seed=seed,

@@ -111,7 +111,7 @@ def stand_off(look: Look, marks: Marks, rest: FloatArray) -> FloatArray:
     distance = np.zeros(len(rest))
     cloth = shirt | trousers
     distance[cloth] = look.cloth_m * (1 + 0.5 * folds[cloth])
-    distance[shoes & (rest[:, 1] > marks.sole_y + 0.02)] = 0.004
+    distance[shoes & (rest[:, 1] > marks.sole_y + 0.02)] = 0.007
     hair = _is_head(marks, rest) & _is_hair(marks, rest)
     distance[hair] = look.hair_m * (1 + 0.4 * folds[hair])
     return distance
