@@ -91,7 +91,7 @@ def _key_poses(session: BoardSession, cameras: Cameras) -> tuple[FloatArray, Rot
     rng = np.random.default_rng(session.seed)
     width, height = session.board.size_m
     centers = cameras.centers_world.numpy()
-    stage = centers[:, :2].mean(0)
+    stage = _stage(cameras)
     order = np.argsort(np.arctan2(centers[:, 1] - stage[1], centers[:, 0] - stage[0]))
     showings: list[_Showing] = []
     for number, index in enumerate(order):
@@ -100,6 +100,17 @@ def _key_poses(session: BoardSession, cameras: Cameras) -> tuple[FloatArray, Rot
             showings += _to_two(centers[index], centers[order[(number + 1) % len(order)]], stage, rng)
     middles = [np.array([width / 2, -height / 2, 0.0]), *(showing.middle for showing in showings)]
     return np.array(middles), Rotation.concatenate([_FLAT, *(_facing(showing) for showing in showings)])
+
+
+def _stage(cameras: Cameras) -> FloatArray:
+    """(2,) metres: the middle of what the cameras look at, where their axes come nearest to each other."""
+    centers, ahead = cameras.centers_world.numpy(), cameras.cam_from_world[:, 2, :3].numpy()
+    across = np.eye(3) - ahead[:, :, None] * ahead[:, None, :]
+    # One camera, or parallel ones, leave the distance open: a weak pull sets it at 3 m.
+    pull = 1e-3
+    matrix = across.sum(0) + pull * np.eye(3)
+    place = (across @ centers[..., None])[..., 0].sum(0) + pull * (centers + 3.0 * ahead).mean(0)
+    return np.linalg.solve(matrix, place)[:2]
 
 
 _NEAR = (

@@ -16,8 +16,8 @@ from mocap.virtual.board_path import BoardSession
 from mocap.virtual.compare import Figure, compare_session
 from mocap.virtual.film import film, write_truth
 from mocap.virtual.performer import Performer
-from mocap.virtual.rig import CameraRing
-from mocap.virtual.studio import Studio, demo_board, ring_arc_deg
+from mocap.virtual.rig import ring_of
+from mocap.virtual.studio import Studio, demo_board
 
 TAKE = "take1"
 SIZE_PX = (1280, 720)
@@ -63,9 +63,8 @@ def demo_studio(
     *, cameras: int = 4, seconds: float = 5.0, seed: int = 0, size_px: tuple[int, int] = SIZE_PX
 ) -> Studio:
     """What the demo films; the lenses show the same at any size of the pictures."""
-    ring = CameraRing(num_cameras=cameras, arc_deg=ring_arc_deg(cameras), seed=seed)
     return Studio(
-        ring=replace(ring, size_px=size_px, focal_px=ring.focal_px * size_px[0] / SIZE_PX[0]),
+        ring=ring_of(cameras, size_px=size_px, seed=seed),
         board=BoardSession(board=demo_board(), seconds=4.0 * cameras, seed=seed),
         performers=(Performer(seed=seed),),
         seconds=seconds,

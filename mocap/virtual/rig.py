@@ -41,6 +41,23 @@ class CameraRing:
     """Of the differences between the cameras."""
 
 
+def ring_of(num_cameras: int, *, size_px: tuple[int, int] = (1280, 720), seed: int = 0) -> CameraRing:
+    """A good ring for so many cameras: four or more stand all round, fewer 80° apart on the board's side.
+
+    The lenses show the same at any size of the pictures.
+    """
+    mean = CameraRing()
+    arc_deg = 360.0 if num_cameras > 3 else 80.0 * (num_cameras - 1)
+    return CameraRing(
+        num_cameras=num_cameras,
+        size_px=size_px,
+        focal_px=mean.focal_px * size_px[0] / mean.size_px[0],
+        arc_deg=arc_deg,
+        start_deg=mean.start_deg - (0.0 if arc_deg >= 360.0 else arc_deg),
+        seed=seed,
+    )
+
+
 def build_cameras(ring: CameraRing) -> Cameras:
     """The true cameras of a ring, named ``cam1``, ``cam2`` and so on.
 

@@ -17,7 +17,7 @@ from mocap.virtual.board_path import BoardSession, board_poses
 from mocap.virtual.performer import DressedBody, Performer
 from mocap.virtual.plate import render_board
 from mocap.virtual.render import CameraView, RgbImage, render_people
-from mocap.virtual.rig import CameraRing, build_cameras
+from mocap.virtual.rig import CameraRing, build_cameras, ring_of
 from mocap.virtual.room import Room
 
 FloatArray = NDArray[np.floating]
@@ -167,16 +167,8 @@ def small_studio(
     *, seconds: float = 1.0, num_cameras: int = 2, size_px: tuple[int, int] = (640, 360)
 ) -> Studio:
     """A studio for tests: half-size pictures, few frames."""
-    focal_px = 850.0 * size_px[0] / 1280
-    ring = CameraRing(
-        num_cameras=num_cameras, size_px=size_px, focal_px=focal_px, arc_deg=ring_arc_deg(num_cameras)
-    )
+    ring = ring_of(num_cameras, size_px=size_px)
     return Studio(ring=ring, seconds=seconds, board=BoardSession(seconds=3.0, rate_hz=5.0))
-
-
-def ring_arc_deg(num_cameras: int) -> float:
-    """A good part of the ring for so many cameras: few stand 80° apart, from four on they stand all round."""
-    return 360.0 if num_cameras > 3 else 80.0 * (num_cameras - 1)
 
 
 def demo_board() -> Board:
