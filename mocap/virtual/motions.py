@@ -15,7 +15,8 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from scipy.spatial.transform import Rotation
 
-from mocap.virtual.moves import RELAXED_DEG, SIDES, Script, Side, least_jerk, mirror_side
+from mocap.virtual.moves import RELAXED_DEG, SIDES, Side, least_jerk, mirror_side
+from mocap.virtual.script import Script
 from rigs.body import Body
 from rigs.motion import Motion
 
@@ -66,7 +67,7 @@ def perform(
     """Poses of a body that follows a script.
 
     Args:
-        script: what to do, from :func:`mocap.virtual.moves.lay_out`.
+        script: what to do, from :func:`mocap.virtual.script.lay_out`.
         body: a body with SMPL's joints.
         betas: (B,) its shape.
         time_s: (T,) when, seconds; any times, not only a grid.

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mocap.virtual.look import Look, Marks, paint, stand_off
 from mocap.virtual.motions import perform
-from mocap.virtual.moves import Move, Script, default_moves, lay_out
+from mocap.virtual.moves import Move, default_moves
+from mocap.virtual.script import Script, lay_out
 from rigs.body import Body, load_body
 from rigs.motion import Motion
 

@@ -1,45 +1,9 @@
-"""Overlays draw what they are told where they are told, and leave the footage's array alone."""
+"""Sheets hold every picture and its words; a take without results has none."""
 
 import numpy as np
-import torch
 
-from mocap.overlay import LEFT, PAPER, Mesh, contact_sheet, draw_meshes, draw_skeleton, view_from
-from rigs.body import load_body
-
-NAMES = ("left_hip", "left_knee", "right_hip")
-
-
-def test_a_skeleton_is_drawn_at_its_pixels_on_a_copy() -> None:
-    picture = np.zeros((100, 100, 3), np.uint8)
-    xy_px = np.array([[20.0, 20.0], [20.0, 80.0], [np.nan, np.nan]])
-    drawn = draw_skeleton(picture, xy_px, NAMES, np.array([0.9, 0.9, 0.9]))
-    assert not picture.any()
-    assert tuple(drawn[50, 20]) == LEFT
-    assert not drawn[:, 60:].any()
-
-
-def test_doubtful_keypoints_are_left_out() -> None:
-    xy_px = np.array([[20.0, 20.0], [20.0, 80.0], [80.0, 20.0]])
-    drawn = draw_skeleton(np.zeros((100, 100, 3), np.uint8), xy_px, NAMES, np.array([0.9, 0.1, np.nan]))
-    assert drawn[20, 20].any()
-    assert not drawn[40:].any()
-
-
-def test_a_body_is_drawn_where_the_camera_sees_it() -> None:
-    body = load_body()
-    rest = body.v_template.numpy()
-    standing = np.stack([rest[:, 0], -rest[:, 2], rest[:, 1] + 0.95], -1)
-    camera = view_from(np.array([0, 0, 0.9]), azimuth_deg=-90.0, distance_m=3.0, size_px=(300, 300))
-    blank = np.zeros((300, 300, 3), np.uint8)
-    drawn = draw_meshes([Mesh(standing, body.faces.numpy(), (200, 100, 50))], camera, background=blank)
-    rows, columns = np.nonzero(drawn.any(-1))
-    xy_px = camera.project(torch.from_numpy(standing))[0][0].numpy()
-    seen = np.array([columns.min(), rows.min(), columns.max(), rows.max()])
-    assert np.abs(seen - [*xy_px.min(0), *xy_px.max(0)]).max() < 1.6
-    half = draw_meshes(
-        [Mesh(standing, body.faces.numpy(), (200, 100, 50))], camera, background=blank, opacity=0.5
-    )
-    assert 0.4 < half.max() / drawn.max() < 0.6
+from mocap.overlay import PAPER, contact_sheet, take_sheet
+from mocap.session import Session
 
 
 def test_a_sheet_holds_all_pictures_and_words() -> None:
@@ -49,3 +13,8 @@ def test_a_sheet_holds_all_pictures_and_words() -> None:
     )
     assert (sheet == (200, 30, 30)).all(-1).sum() == 4 * 40 * 60
     assert (sheet[:40] != PAPER).any()
+
+
+def test_a_take_without_results_has_no_sheet(tmp_path) -> None:
+    session = Session.create(tmp_path / "s")
+    assert take_sheet(session.take("take1"), title="T") is None

@@ -13,7 +13,6 @@ from mocap.virtual.moves import (
     Wave,
     default_moves,
     duration,
-    lay_out,
     least_jerk,
 )
 from mocap.virtual.performer import Performer
