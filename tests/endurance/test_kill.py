@@ -33,7 +33,7 @@ def contents(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("kill") / "footage"
-    render_session(root, cameras=3, seconds=6.0, seed=5, size_px=(640, 360))
+    render_session(root, cameras=3, seconds=4.0, seed=5, size_px=(960, 540))
     return root
 
 
