@@ -31,9 +31,9 @@ class BoardSession:
     """Frames a second."""
     rest_s: float = 1.0
     """How long the board lies at rest on the floor at first."""
-    near_m: float = 1.35
+    near_m: float = 1.2
     """Distance from a camera at which it is shown to that camera."""
-    tilt_deg: float = 40.0
+    tilt_deg: float = 48.0
     """How far it is tilted off the line to a camera, this way and that."""
     seed: int = 0
     """Of small differences between the key poses."""
@@ -49,7 +49,9 @@ def board_poses(session: BoardSession, cameras: Cameras, time_s: FloatArray) -> 
     """
     middles, turns = _key_poses(session, cameras)
     span = session.seconds - session.rest_s
-    at = np.concatenate([[0.0, session.rest_s], session.rest_s + span * np.linspace(0, 1, len(middles))[1:]])
+    # A long way takes longer, but even a mere tilt takes its time.
+    effort = np.cumsum(0.6 + np.linalg.norm(np.diff(middles, axis=0), axis=-1))
+    at = np.concatenate([[0.0, session.rest_s], session.rest_s + span * effort / effort[-1]])
     at[1] = max(at[1], 1e-3)
     middles = np.concatenate([middles[:1], middles])
     turns = Rotation.concatenate([turns[:1], turns])
@@ -114,9 +116,10 @@ def _stage(cameras: Cameras) -> FloatArray:
 
 
 _NEAR = (
-    (0.85, -0.34, 0.15, (10.0, 40.0), 10.0),
-    (1.1, 0.36, 0.10, (-42.0, -8.0), 80.0),
-    (0.95, 0.0, -0.17, (25.0, -32.0), 45.0),
+    (0.85, -0.34, 0.15, (0.0, 48.0), 0.0),
+    (1.0, 0.34, 0.10, (-46.0, 0.0), 90.0),
+    (0.9, 0.0, -0.15, (46.0, 0.0), 45.0),
+    (0.95, 0.0, 0.05, (0.0, -48.0), -45.0),
 )
 """Near showings: distance as a factor, place right and up in the picture (tangents), tilts, roll, degrees."""
 
@@ -124,7 +127,7 @@ _NEAR = (
 def _to_one(
     session: BoardSession, center: FloatArray, stage: FloatArray, rng: np.random.Generator
 ) -> list[_Showing]:
-    """Shown near to one camera, thrice: in parts of its picture, tilted about different axes, and turned."""
+    """Shown near to one camera, four times: all over its picture, tilted about different axes, turned."""
     line = np.array([*stage, 0.9]) - center
     line /= np.linalg.norm(line)
     across = np.cross(line, [0, 0, 1.0])
@@ -136,7 +139,7 @@ def _to_one(
         middle = center + distance * (line + x * across + y * up)
         middle[2] = max(middle[2], 0.45)
         about_x, about_y, about_z = np.array([*tilt, roll]) + rng.uniform(-5, 5, 3)
-        scale = session.tilt_deg / 40.0
+        scale = session.tilt_deg / 48.0
         showings.append(_Showing(middle, center, (scale * about_x, scale * about_y), about_z))
     return showings
 

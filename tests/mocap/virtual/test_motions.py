@@ -16,6 +16,7 @@ from mocap.virtual.moves import (
     least_jerk,
 )
 from mocap.virtual.performer import Performer
+from mocap.virtual.script import lay_out
 from rigs.body import load_body
 from rigs.limits import joint_limits
 
