@@ -69,8 +69,13 @@ def film(
 
 def _film_camera(studio: Studio, jobs: list[tuple[str, str, Path]]) -> Any:
     """Film the clips of one camera, yielding once for each frame."""
+    view = None
     for kind, camera, path in jobs:
-        yield from studio.film_board(camera, path) if kind == "board" else studio.film_take(camera, path)
+        if kind == "board":
+            view = studio.view(camera)
+            yield from studio.film_board(camera, path, view)
+        else:
+            yield from studio.film_take(camera, path, studio.take_view(camera, view))
 
 
 def _film_in_parallel(

@@ -104,9 +104,24 @@ class Studio:
         camera_s = kept / self.rate_hz
         return camera_s, camera_s + self.faults.start_late_s.get(camera, 0.0)
 
-    def board_frames(self, camera: str) -> Iterator[RgbImage]:
+    def view(self, camera: str, cameras: Cameras | None = None) -> CameraView:
+        """What a camera sees of the room; a second or two of work, so keep it for many pictures.
+
+        Args:
+            camera: its name.
+            cameras: where the cameras stand; by default as in ``cameras()``.
+        """
+        return CameraView((cameras or self.cameras())[camera], self.room, blur_px=self.blur_px)
+
+    def take_view(self, camera: str, board_view: CameraView | None = None) -> CameraView:
+        """What a camera sees during the performance: the board's view, unless it was knocked since."""
+        if board_view is not None and camera not in self.faults.knocked_deg:
+            return board_view
+        return self.view(camera, self.take_cameras())
+
+    def board_frames(self, camera: str, view: CameraView | None = None) -> Iterator[RgbImage]:
         """The pictures of one camera's board clip, without noise."""
-        view = CameraView(self.cameras()[camera], self.room, blur_px=self.blur_px)
+        view = view or self.view(camera)
         times = np.arange(self.num_board_frames) / self.board.rate_hz
         times = times + self.faults.board_late_s.get(camera, 0.0)
         for pose in board_poses(self.board, self.cameras(), times):
@@ -114,8 +129,7 @@ class Studio:
 
     def take_frames(self, camera: str, view: CameraView | None = None) -> Iterator[RgbImage]:
         """The pictures of one camera's performance clip, without noise."""
-        if view is None:
-            view = CameraView(self.take_cameras()[camera], self.room, blur_px=self.blur_px)
+        view = view or self.take_view(camera)
         _, take_s = self.frame_times(camera)
         people = [
             (DressedBody(one), one.motion(take_s, seconds=self.seconds, rate_hz=self.rate_hz))
@@ -139,17 +153,17 @@ class Studio:
             noise = bank[row : row + height, column : column + width]
             yield cv2.add(picture, noise, dtype=cv2.CV_8U) if self.faults.noise > 0 else picture
 
-    def film_board(self, camera: str, path: Path) -> Iterator[int]:
+    def film_board(self, camera: str, path: Path, view: CameraView | None = None) -> Iterator[int]:
         """Write one camera's board clip; yields the number of frames written so far."""
-        pictures = self.noisy(self.board_frames(camera), 2 * self._index(camera))
+        pictures = self.noisy(self.board_frames(camera, view), 2 * self._index(camera))
         with ClipWriter(path, self.ring.size_px, self.board.rate_hz, self.crf) as clip:
             for number, picture in enumerate(pictures, 1):
                 clip.write(picture)
                 yield number
 
-    def film_take(self, camera: str, path: Path) -> Iterator[int]:
+    def film_take(self, camera: str, path: Path, view: CameraView | None = None) -> Iterator[int]:
         """Write one camera's performance clip; yields the number of frames written so far."""
-        pictures = self.noisy(self.take_frames(camera), 2 * self._index(camera) + 1)
+        pictures = self.noisy(self.take_frames(camera, view), 2 * self._index(camera) + 1)
         camera_s, _ = self.frame_times(camera)
         with ClipWriter(path, self.ring.size_px, self.rate_hz, self.crf) as clip:
             for number, (picture, time_s) in enumerate(zip(pictures, camera_s, strict=True), 1):
