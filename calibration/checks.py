@@ -19,6 +19,9 @@ _ODD_CAMERA = 2.5
 """A camera with this many times the other cameras' error stands wrong, or its board pose is mirrored."""
 _ODD_CAMERA_PX = 0.5
 """Below this error, at 1280 pixels of width, no camera is odd."""
+_CONTRADICTING = (0.1, 0.25)
+"""Parts of a camera's shared corners that, dropped, call for a warning and for distrust: blur and reflections
+spoil a few in a hundred, an unsteady clock up to a sixth, a late clip most."""
 _ASPECT = 0.03
 """Pixels of a real sensor are square to better than this."""
 _CENTER = 0.15
@@ -33,6 +36,10 @@ _COMMON_PX = 0.15
 """Common error of whole views below which nobody need care."""
 _FEW_FRAMES = 5
 """Shared frames below which nothing is checked by anything."""
+
+
+_MANY_MARKERS = 3
+"""Markers in each image that no wrong dictionary shows."""
 
 
 class Verdict(NamedTuple):
@@ -51,7 +58,12 @@ def judge(rig: RigCalibration, *, max_rms_px: float = 2.0) -> Verdict:
         rig: the calibration.
         max_rms_px: largest error of all shared views, pixels at an image width of 1280.
     """
-    reasons = [*_bad_fit(rig, max_rms_px), *_bad_lenses(rig), *_bad_prediction(rig)]
+    reasons = [
+        *_bad_fit(rig, max_rms_px),
+        *_contradictions(rig, _CONTRADICTING[1], 1.0),
+        *_bad_lenses(rig),
+        *_bad_prediction(rig),
+    ]
     return Verdict(tuple(reasons), tuple(_warnings(rig)))
 
 
@@ -74,6 +86,16 @@ def _bad_fit(rig: RigCalibration, max_rms_px: float) -> list[str]:
                 "it may have moved, or its clip started at another moment"
             )
     return found
+
+
+def _contradictions(rig: RigCalibration, low: float, high: float) -> list[str]:
+    """Cameras of whose shared corners a part in this range had to be dropped to make the rest fit."""
+    return [
+        f"{part:.0%} of the corners that camera {name} shares with others contradict them: "
+        "it may have moved, or its clip began at another moment"
+        for name in rig.cameras.names
+        if low < (part := rig.contradicting(name)) <= high
+    ]
 
 
 def _bad_lenses(rig: RigCalibration) -> list[str]:
@@ -110,7 +132,7 @@ def _bad_prediction(rig: RigCalibration) -> list[str]:
 
 
 def _warnings(rig: RigCalibration) -> list[str]:
-    found: list[str] = []
+    found = _contradictions(rig, *_CONTRADICTING)
     rest = rig.world.rest
     if rest is None:
         found.append(
@@ -174,18 +196,20 @@ def _found(images: Sequence[GrayImage], board: Board) -> int:
 
 def _with_dictionary(images: Sequence[GrayImage], board: Board) -> Board:
     """The board in the polarity and the (smallest) dictionary of which most markers are seen."""
-    best, most = board, -1
     sizes = {name: len(opencv_dictionary(name, 0).bytesList) for name in dictionary_names()}
-    for name in [board.dictionary, *sorted(sizes, key=lambda name: (sizes[name], name))]:
+    needed = len(board.marker_cells)
+    names = [name for name in sorted(sizes, key=lambda name: (sizes[name], name)) if sizes[name] >= needed]
+    best, most = board, -1
+    for name in dict.fromkeys([board.dictionary, *names]):
         for inverted in (board.inverted, not board.inverted):
-            needed = len(board.marker_cells)
-            if sizes.get(name, 0) < needed:
-                continue
-            candidate = replace(board, type="aruco", dictionary=name, inverted=inverted)
-            detector = BoardDetector(replace(candidate, columns=needed, rows=1))
-            count = sum(len(detector(image).ids) for image in images)
+            candidate = replace(board, dictionary=name, inverted=inverted)
+            # In a grid of one row every marker of the board is a part of it, wherever it is printed.
+            row = replace(candidate, type="aruco", columns=needed, rows=1)
+            count = _found(images, row) // 4
             if count > most:
-                best, most = replace(board, dictionary=name, inverted=inverted), count
+                best, most = candidate, count
+        if most >= _MANY_MARKERS * len(images):
+            break
     return best
 
 

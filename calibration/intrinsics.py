@@ -63,6 +63,8 @@ class Intrinsics:
     """The views that were used."""
     bundle: Bundle
     """The adjustment, with the board's pose in every view."""
+    free_lens: Tensor
+    """(1, 9) bool, which of fx, fy, cx, cy, k1, k2, p1, p2, k3 the footage could be asked for."""
     summary: IntrinsicsSummary
     """How it went."""
 
@@ -103,15 +105,15 @@ def calibrate_intrinsics(
         )
     bundle = adjust_lenses(_poses_first(build(chosen, board, guess, start), options.bundle), options.bundle)
     camera = bundle.cameras
-    free = int((camera.distortion[0, [0, 1, 4]] != 0).sum())
+    free = torch.cat([torch.ones(1, 4, dtype=torch.bool), camera.distortion != 0], -1)
     summary = IntrinsicsSummary(
         num_views=len(chosen),
         rms_px=bundle.rms_px(),
         focal_std=float(bundle.parameter_std[0, POSE] / camera.focal_px[0, 0]),
         coverage=coverage(chosen, {name: size_px})[name],
-        distortion_terms=free,
+        distortion_terms=int(free[0, list(_RADIAL)].sum()),
     )
-    return Intrinsics(camera, tuple(chosen), bundle, summary)
+    return Intrinsics(camera, tuple(chosen), bundle, free, summary)
 
 
 def adjust_lenses(problem: Problem, options: BundleOptions | None = None) -> Bundle:

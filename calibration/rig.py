@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -81,6 +82,12 @@ class RigCalibration:
             rms[name] = self.bundle.rms_px(mask)
         return rms
 
+    def contradicting(self, name: str) -> float:
+        """Part of the corners that a camera shares with others that were dropped because they do not fit."""
+        row = self.cameras.names.index(name)
+        shared = self.bundle.shared[row]
+        return 1.0 - float(self.bundle.used[row, shared].double().mean()) if shared.any() else 0.0
+
     def focal_std_px(self, name: str) -> float:
         """Standard deviation of a camera's focal length, pixels, as the adjustment sees it."""
         return float(self.bundle.parameter_std[self.cameras.names.index(name), POSE])
@@ -127,8 +134,7 @@ def calibrate_rig(
     ideal = _as_batch(lenses)
     chosen = choose_frames(rig_views, size_px, options.max_frames)
     held = _held_out(chosen, options.held_out)
-    trial = _solve(_of_frames(rig_views, set(chosen) - set(held)), lenses, board, ideal, options)[0]
-    rms, squares = _predict(trial, _of_frames(rig_views, held), board, options)
+    trial = _trial(rig_views, lenses, board, ideal, _Split(chosen, held), options)
     final, pairs = _solve(_of_frames(rig_views, chosen), lenses, board, ideal, options)
     first = min(frame for frame in final.frames if frame >= 0)
     world = to_world(
@@ -148,9 +154,9 @@ def calibrate_rig(
         pairs=pairs,
         world=world,
         frames=tuple(chosen),
-        held_out_rms_px=rms,
-        trained_rms_px=trial.rms_px(trial.shared),
-        squares=squares,
+        held_out_rms_px=trial.held_out_rms_px,
+        trained_rms_px=trial.trained_rms_px,
+        squares=trial.squares,
     )
 
 
@@ -208,7 +214,9 @@ def _solve(
     boards = dict(start.world_from_board)
     alone, poses = _lens_frames(lenses, start.cameras)
     problem = build([*together, *alone], board, start.cameras, boards | poses)
-    return adjust_lenses(problem, options.bundle), start.pairs
+    # A term that a lens gave up for itself would fold here too.
+    free = torch.cat([lens.free_lens for lens in lenses.values()])
+    return adjust_lenses(replace(problem, free_lens=free), options.bundle), start.pairs
 
 
 def _lens_frames(
@@ -230,11 +238,41 @@ def _lens_frames(
     return views, poses
 
 
-def _predict(
-    trial: Bundle, views: Sequence[BoardView], board: Board, options: RigOptions
-) -> tuple[float, SquareCheck]:
+class _Split(NamedTuple):
+    """Shared frames of a trial."""
+
+    chosen: Sequence[int]
+    held_out: Sequence[int]
+
+
+class _Trial(NamedTuple):
     """How well a solve predicts frames that it did not have."""
-    fitted = fit_boards(trial.cameras, views, board, options.bundle) if views else None
+
+    held_out_rms_px: float
+    trained_rms_px: float
+    squares: SquareCheck
+
+
+def _trial(
+    views: Sequence[BoardView],
+    lenses: Mapping[str, Intrinsics],
+    board: Board,
+    ideal: Cameras,
+    split: _Split,
+    options: RigOptions,
+) -> _Trial:
+    """Solve without some frames and predict them; NaN where the rest does not link the cameras."""
+    nothing = _Trial(float("nan"), float("nan"), SquareCheck(float("nan"), float("nan"), 0))
+    held = _of_frames(views, split.held_out)
+    if not held:
+        return nothing
+    try:
+        solved, _ = _solve(
+            _of_frames(views, set(split.chosen) - set(split.held_out)), lenses, board, ideal, options
+        )
+    except CalibrationError:
+        return nothing
+    fitted = fit_boards(solved.cameras, held, board, options.bundle)
     if fitted is None:
-        return float("nan"), SquareCheck(float("nan"), float("nan"), 0)
-    return fitted.rms_px(), check_squares(trial.cameras, views, board)
+        return nothing
+    return _Trial(fitted.rms_px(), solved.rms_px(solved.shared), check_squares(solved.cameras, held, board))

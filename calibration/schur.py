@@ -17,7 +17,7 @@ POSE = 6
 
 @dataclass(frozen=True)
 class Linearised:
-    """The projection of all corners, with derivatives."""
+    """The projection of all corners, with derivatives; where not ``valid`` they mean nothing."""
 
     error_px: Tensor
     """(C, N, 2) reprojected minus seen, 0 where not ``valid``."""

@@ -77,7 +77,12 @@ def ring_of_cameras(
 
 
 def carried_board(
-    duration_s: float = 20.0, *, rate_hz: float = 10.0, rest_s: float = 1.0, reach_m: float = 1.0
+    duration_s: float = 20.0,
+    *,
+    rate_hz: float = 10.0,
+    rest_s: float = 1.0,
+    reach_m: float = 1.0,
+    lean_rad: float = 0.0,
 ) -> Tensor:
     """(F, 4, 4) world_from_board of a board that is carried round and turned, and laid down at the end.
 
@@ -86,11 +91,17 @@ def carried_board(
         rate_hz: poses per second.
         rest_s: how long it lies on the floor at the world's origin.
         reach_m: how far from the middle it is carried.
+        lean_rad: how far it leans back from upright, towards cameras above it.
     """
     count, resting = round(duration_s * rate_hz), round(rest_s * rate_hz)
     time = torch.arange(count, dtype=torch.float64) / rate_hz
     tilt = torch.stack(
-        [-math.pi / 2 - 0.5 * (1.3 * time).sin(), -0.7 * (0.9 * time + 1.0).sin(), torch.zeros_like(time)], -1
+        [
+            -math.pi / 2 - lean_rad - 0.5 * (1.3 * time).sin(),
+            -0.7 * (0.9 * time + 1.0).sin(),
+            torch.zeros_like(time),
+        ],
+        -1,
     )
     spin = torch.stack([torch.zeros_like(time), torch.zeros_like(time), 1.1 * time], -1)
     pose = torch.eye(4, dtype=torch.float64).repeat(count, 1, 1)
