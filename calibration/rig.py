@@ -23,6 +23,9 @@ from .world import World, to_world
 
 Size = tuple[int, int]
 
+_FAR_OFF = 1.5 / 1280.0
+"""Error, in widths of the image, below which a dropped corner is the tail of the noise, no contradiction."""
+
 
 @dataclass(frozen=True)
 class RigOptions:
@@ -83,10 +86,13 @@ class RigCalibration:
         return rms
 
     def contradicting(self, name: str) -> float:
-        """Part of the corners that a camera shares with others that were dropped because they do not fit."""
+        """Part of the corners that a camera shares with others that were dropped and are far off."""
         row = self.cameras.names.index(name)
         shared = self.bundle.shared[row]
-        return 1.0 - float(self.bundle.used[row, shared].double().mean()) if shared.any() else 0.0
+        limit_px = _FAR_OFF * float(self.cameras.size_px[row].amax())
+        near = self.bundle.error_px[row].norm(dim=-1) < limit_px  # False also where it cannot be seen
+        wrong = ~self.bundle.used[row] & ~near
+        return float(wrong[shared].double().mean()) if shared.any() else 0.0
 
     def focal_std_px(self, name: str) -> float:
         """Standard deviation of a camera's focal length, pixels, as the adjustment sees it."""
