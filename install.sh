@@ -9,7 +9,7 @@ PYTHON=${PYTHON:-python3}
 
 # System libraries that OpenCV and Open3D link against, by Debian package. Only the missing ones are installed.
 declare -A packages=([libGL.so.1]=libgl1 [libglib-2.0.so.0]=libglib2.0-0 [libusb-1.0.so.0]=libusb-1.0-0
-	[libgomp.so.1]=libgomp1 [libX11.so.6]=libx11-6)
+	[libgomp.so.1]=libgomp1 [libX11.so.6]=libx11-6 [libEGL.so.1]=libegl1)
 missing=()
 for library in "${!packages[@]}"; do
 	"$PYTHON" -c "import ctypes; ctypes.CDLL('$library')" 2>/dev/null || missing+=("${packages[$library]}")

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_PRESET = "veryfast"
+"""How hard x264 searches: about as hard as a camera's chip, and three times as fast as its default."""
+
 
 class ClipWriter:
     """Writes an H.264 mp4; the same frames give the same bytes. The file appears when it is complete.
@@ -43,7 +46,7 @@ class ClipWriter:
         self._stream = self._container.add_stream("libx264", rate=self._rate)
         self._stream.width, self._stream.height = self.size_px
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": str(self._crf)}
+        self._stream.options = {"crf": str(self._crf), "preset": _PRESET}
         self._stream.codec_context.thread_count = 1  # x264's choices depend on the number of threads
         self._stream.codec_context.time_base = self._tick
         return self
