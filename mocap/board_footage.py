@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from calibration.detection import BoardDetector, BoardView, GrayImage
 from mocap.progress import Progress, silent
 from mocap.video import Clip, frames
 
-_INLINE_IMAGES = 60
-"""Fewer images in all are searched here: starting processes would take longer."""
+_TELL_S = 0.2
+"""Time between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class BoardFootage:
 
 @dataclass(frozen=True)
 class _Found:
-    """One examined image, small enough to go from process to process."""
+    """One examined image."""
 
     instant: int
     time_s: float
@@ -59,31 +59,31 @@ def watch_board(
         clips: a clip for each camera.
         board: the board.
         step_s: time between the examined instants, seconds.
-        progress: told of every clip that is done.
+        progress: told of the images that are done.
 
     Raises:
         InputError: a clip cannot be read to its end.
     """
     expected = {name: max(1, round(clip.duration_s / step_s)) for name, clip in clips.items()}
-    results: dict[str, list[_Found]] = {}
-    total, done = sum(expected.values()), 0
-    progress("calibrate: find the board", 0, total)
-    workers = min(len(clips), os.cpu_count() or 1)
-    if total <= _INLINE_IMAGES or workers < 2:
-        for name, clip in clips.items():
-            results[name] = _search(clip, board, step_s)
-            done += expected[name]
-            progress("calibrate: find the board", done, total)
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-            tasks: dict[Future[list[_Found]], str] = {
-                pool.submit(_search, clip, board, step_s): name for name, clip in clips.items()
+    total = sum(expected.values())
+    found: dict[str, list[_Found]] = {name: [] for name in clips}
+    stop = Event()
+    # Threads are enough: decoding and searching are native code that lets the others run.
+    with ThreadPoolExecutor(min(len(clips), os.cpu_count() or 1)) as pool:
+        try:
+            waiting = {
+                pool.submit(_search, clip, board, step_s, found[name], stop) for name, clip in clips.items()
             }
-            for task in as_completed(tasks):
-                results[tasks[task]] = task.result()
-                done += expected[tasks[task]]
-                progress("calibrate: find the board", done, total)
-    return {name: _footage(name, results[name]) for name in clips}
+            while waiting:
+                finished, waiting = wait(waiting, timeout=_TELL_S)
+                for task in finished:
+                    task.result()
+                progress("calibrate: find the board", min(sum(map(len, found.values())), total), total)
+        except BaseException:
+            stop.set()
+            raise
+    progress("calibrate: find the board", total, total)
+    return {name: _footage(name, found[name]) for name in clips}
 
 
 def common_step_s(clips: Mapping[str, Clip], examine_hz: float, max_examined: int) -> float:
@@ -108,10 +108,13 @@ def sample_images(clip: Clip, count: int) -> list[GrayImage]:
     return [_gray(frame.rgb) for frame in frames(clip) if frame.index % step == step // 2][:count]
 
 
-def _search(clip: Clip, board: Board, step_s: float) -> list[_Found]:
+def _search(clip: Clip, board: Board, step_s: float, found: list[_Found], stop: Event) -> None:
+    """Append what each examined image of a clip shows, until told to stop."""
     detector = BoardDetector(board)
-    found = ((instant, time_s, detector(gray)) for instant, time_s, gray in _examined(clip, step_s))
-    return [_Found(instant, time_s, *detection) for instant, time_s, detection in found]
+    for instant, time_s, gray in _examined(clip, step_s):
+        if stop.is_set():
+            return
+        found.append(_Found(instant, time_s, *detector(gray)))
 
 
 def _examined(clip: Clip, step_s: float) -> Iterator[tuple[int, float, GrayImage]]:
@@ -134,15 +137,6 @@ def _gray(rgb: NDArray[np.uint8]) -> GrayImage:
     import cv2
 
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _one_thread() -> None:
-    """Cameras are the parallel part: threads inside would only get in each other's way."""
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
 
 
 def _footage(name: str, found: list[_Found]) -> BoardFootage:
