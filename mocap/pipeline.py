@@ -208,6 +208,10 @@ def _calibrate(session: Session, settings: Settings, progress: Progress) -> Outc
     from mocap.video import open_clip
 
     intrinsics, extrinsics = session.clips("intrinsics"), session.clips("extrinsics")
+    for name in sorted(set(intrinsics) - set(extrinsics)):
+        _log.warning(
+            "%s: no clip of this name in calibration/extrinsics, so it is not used", intrinsics[name]
+        )
     stage = Stage(
         "calibrate",
         {f"intrinsics/{name}": path for name, path in intrinsics.items()}

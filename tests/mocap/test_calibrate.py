@@ -85,19 +85,23 @@ def test_cameras_come_from_clips(footage: Path) -> None:
     assert report["cameras"]["cam1"]["examined"] == 90
 
 
-def test_processes_find_what_one_finds(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cameras_side_by_side_find_what_each_finds_alone(footage: Path) -> None:
     some = dict(list(clips(footage).items())[:2])
     board = Board(**asdict(BOARD))
     side_by_side = watch_board(some, board, step_s=0.5)
-    monkeypatch.setattr("mocap.board_footage._INLINE_IMAGES", 10**9)
-    inline = watch_board(some, board, step_s=0.5)
-    monkeypatch.setattr("mocap.board_footage._INLINE_IMAGES", 0)
-    apart = watch_board(some, board, step_s=0.5)
-    for name in some:
-        for other in (side_by_side, apart):
-            assert inline[name].num_images == other[name].num_images == 18
-            pairs = zip(inline[name].views, other[name].views, strict=True)
-            assert all(a.frame == b.frame and torch.equal(a.xy_px, b.xy_px) for a, b in pairs)
+    for name, clip in some.items():
+        alone = watch_board({name: clip}, board, step_s=0.5)[name]
+        assert alone.num_images == side_by_side[name].num_images == 18
+        pairs = zip(alone.views, side_by_side[name].views, strict=True)
+        assert all(a.frame == b.frame and torch.equal(a.xy_px, b.xy_px) for a, b in pairs)
+
+
+def test_an_interrupt_ends_the_search_at_once(footage: Path) -> None:
+    def interrupt(what: str, done: float, total: float | None = None, /) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch_board(clips(footage), Board(**asdict(BOARD)), step_s=0.1, progress=interrupt)
 
 
 def test_instants_are_common_to_cameras_of_different_rates() -> None:
