@@ -413,7 +413,8 @@ def _unless_fresh(record: Record, stage: Stage, name: str, work: Callable[[], Ou
     _log.info("%s: %s", name, "stale, made again" if state is State.STALE else "made")
     record.begin(stage)
     outcome = work()
-    record.finish(stage)
+    if outcome.usable:  # else older results would pass for those of the present inputs
+        record.finish(stage)
     return outcome + Outcome(done=(name,))
 
 

@@ -1,5 +1,6 @@
 """Takes that begin anywhere: the stages that their files call for run, and no others."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 import torch
 
 from calibration import Cameras
+from mocap.cli import UNUSABLE, execute
 from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints
 from mocap.pipeline import run, run_stage
 from mocap.session import Session, Take
+from mocap.video import ClipWriter
 from rigs import load_body
 from rigs.keypoints import KEYPOINT_SETS
 
@@ -164,3 +167,35 @@ def test_a_moved_camera_makes_the_points_stale(take: Take) -> None:
     moved.cam_from_world[0, 0, 3] += 0.01
     take.session.save_cameras(moved)
     assert "take1 reconstruct" in run(take.session.root).done
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the calibration said of itself."""
+
+    usable: bool
+    rms_px: float = 0.2
+
+    def report(self) -> dict[str, object]:
+        return {"rms_px": self.rms_px, "reasons": [] if self.usable else ["the board moved like jelly"]}
+
+
+def test_a_calibration_that_must_not_be_trusted_stops_the_run_every_time(
+    take: Take, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = take.session
+    put_keypoints(take, cameras())
+    for name in cameras().names:
+        with ClipWriter(session.clips_folder("extrinsics") / f"{name}.mp4", (64, 48), 30.0) as writer:
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+    verdict = [Verdict(True)]
+    monkeypatch.setattr("mocap.calibrate.calibrate", lambda *_, **__: (cameras(), verdict[0]))
+    assert "calibrate" in run(session.root).done
+    good = session.cameras_file.read_bytes()
+    verdict[0] = Verdict(False)
+    for _ in range(2):
+        assert execute(["run", str(session.root), "--set", "board.square_m=0.05"]) == UNUSABLE
+        assert "not to be trusted: the board moved like jelly" in capsys.readouterr().out
+        assert session.cameras_file.read_bytes() == good
+    verdict[0] = Verdict(True)
+    assert "calibrate" in run(session.root, overrides=["board.square_m=0.05"]).done
