@@ -1,9 +1,10 @@
 """Finding a board's corners in images.
 
-Settings follow measurements on real footage: one threshold window is twice as fast as OpenCV's default
-and finds as much; an inverted board is found on the inverted image (the switch for inverted markers loses
-one corner in eight); the window of the sub-pixel search grows with the squares, because beyond 0.15 of
-their side the markers' own corners enter it.
+Settings follow measurements. On real footage one threshold window is twice as fast as OpenCV's default and
+finds as much, but of markers under 15 pixels it loses a third: an image in which it does not find the whole
+board is searched again with all windows. An inverted board is found on the inverted image (the switch for
+inverted markers loses one corner in eight). The window of the sub-pixel search grows with the squares,
+because beyond 0.15 of their side the markers' own corners enter it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _WINDOW_PART = 0.12
 """Half the side of the sub-pixel search window, in sides of a square."""
 _WINDOW_PX = (2, 9)
 """Smallest and largest half window: below two pixels there is no gradient to see."""
+_FAST, _THOROUGH = (23, 23), (3, 23)
+"""Smallest and largest threshold window of the two searches, pixels; OpenCV steps by ten between them."""
 _CHESSBOARD_SEARCH_PX = 1000
 """Longer side of the image in which a chessboard is looked for first; corners are refined in the full one."""
 
@@ -83,18 +86,29 @@ class BoardDetector:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self._charuco = _charuco_detector(board) if board.type == "charuco" else None
-        self._markers = _marker_detector(board) if board.type == "aruco" else None
+        make = {"charuco": _charuco_detector, "aruco": _marker_detector}.get(board.type)
+        self._searches = [] if make is None else [make(board, _FAST), make(board, _THOROUGH)]
 
     def __call__(self, gray: GrayImage) -> BoardDetection:
         """Corners in an (H, W) uint8 image."""
         if self.board.type == "chessboard":
             return _find_chessboard(gray, self.board)
         upright = 255 - gray if self.board.inverted else gray
-        if self._charuco is not None:
-            xy, ids, _, marker_ids = self._charuco.detectBoard(upright)
+        best = _nothing(0)
+        for search in self._searches:
+            found = self._search(search, upright)
+            if len(found.ids) >= len(best.ids):
+                best = found
+            if len(best.ids) == len(self.board.corners_xyz):
+                break
+        return best
+
+    def _search(self, search: Any, upright: GrayImage) -> BoardDetection:
+        """What one of OpenCV's detectors finds, corners refined."""
+        if self.board.type == "charuco":
+            xy, ids, _, marker_ids = search.detectBoard(upright)
         else:
-            ids, xy, marker_ids = self._find_markers(upright)
+            ids, xy, marker_ids = self._find_markers(search, upright)
         num_markers = 0 if marker_ids is None else len(marker_ids)
         if ids is None or len(ids) == 0:
             return _nothing(num_markers)
@@ -102,9 +116,8 @@ class BoardDetector:
         xy = np.asarray(xy, np.float32).reshape(-1, 2)[first]
         return BoardDetection(ids.astype(np.int64), _refine(upright, ids, xy, self.board), num_markers)
 
-    def _find_markers(self, gray: GrayImage) -> tuple[Any, Any, Any]:
-        assert self._markers is not None
-        corners, marker_ids, _ = self._markers.detectMarkers(gray)
+    def _find_markers(self, search: Any, gray: GrayImage) -> tuple[Any, Any, Any]:
+        corners, marker_ids, _ = search.detectMarkers(gray)
         if marker_ids is None:
             return None, None, None
         marker_ids = marker_ids.reshape(-1)
@@ -117,30 +130,29 @@ def _nothing(num_markers: int) -> BoardDetection:
     return BoardDetection(np.empty(0, np.int64), np.empty((0, 2)), num_markers)
 
 
-def _detector_parameters() -> Any:
+def _detector_parameters(windows_px: tuple[int, int]) -> Any:
     import cv2
 
     parameters = cv2.aruco.DetectorParameters()
-    parameters.adaptiveThreshWinSizeMin = 23
-    parameters.adaptiveThreshWinSizeMax = 23
+    parameters.adaptiveThreshWinSizeMin, parameters.adaptiveThreshWinSizeMax = windows_px
     return parameters
 
 
-def _charuco_detector(board: Board) -> Any:
+def _charuco_detector(board: Board, windows_px: tuple[int, int]) -> Any:
     import cv2
 
     dictionary = opencv_dictionary(board.dictionary, len(board.marker_cells))
     size = (board.columns, board.rows)
     printed = cv2.aruco.CharucoBoard(size, board.square_m, board.marker_m, dictionary)
     printed.setLegacyPattern(board.legacy)
-    return cv2.aruco.CharucoDetector(printed, cv2.aruco.CharucoParameters(), _detector_parameters())
+    return cv2.aruco.CharucoDetector(printed, cv2.aruco.CharucoParameters(), _detector_parameters(windows_px))
 
 
-def _marker_detector(board: Board) -> Any:
+def _marker_detector(board: Board, windows_px: tuple[int, int]) -> Any:
     import cv2
 
     dictionary = opencv_dictionary(board.dictionary, len(board.marker_cells))
-    return cv2.aruco.ArucoDetector(dictionary, _detector_parameters())
+    return cv2.aruco.ArucoDetector(dictionary, _detector_parameters(windows_px))
 
 
 def _refine(
