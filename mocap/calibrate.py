@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from calibration.rig import RigCalibration, RigOptions, calibrate_rig
 from calibration.selection import coverage, usable_views
 from mocap.board_footage import BoardFootage, common_step_s, sample_images, watch_board
 from mocap.errors import InputError
+from mocap.files import plain
 from mocap.progress import Progress, silent
 from mocap.settings import BoardSettings, CalibrateSettings
 from mocap.video import Clip
@@ -73,7 +73,7 @@ class CalibrateSummary:
 
     def report(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON; unknown numbers are None."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
 
 def calibrate(
@@ -227,14 +227,3 @@ def _summarise(
         reasons=verdict.reasons,
         warnings=verdict.warnings,
     )
-
-
-def _plain(value: Any) -> Any:
-    """Values that JSON can hold."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

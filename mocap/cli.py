@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -317,16 +316,10 @@ def _outcome(as_json: bool, outcome: Any) -> int:
 def _say(as_json: bool, content: Mapping[str, Any], text: str, code: int = 0) -> int:
     typer.echo(text)
     if as_json:
-        typer.echo(json.dumps({"ok": code == 0, "exit_code": code, **content}, default=_jsonable))
+        from mocap.files import plain
+
+        typer.echo(json.dumps(plain({"ok": code == 0, "exit_code": code, **content}), allow_nan=False))
     return code
-
-
-def _jsonable(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return vars(value) if hasattr(value, "__dict__") else str(value)
 
 
 if __name__ == "__main__":

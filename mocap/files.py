@@ -61,7 +61,7 @@ def _write_error(error: OSError, path: Path) -> InputError:
 
 def write_json(path: Path, format_name: str, version: int, content: Mapping[str, Any]) -> None:
     """Write a JSON file that carries its format name and version."""
-    document = {"format": format_name, "version": version, **_plain(content)}
+    document = {"format": format_name, "version": version, **plain(content)}
     write_atomic(path, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
 
 
@@ -154,16 +154,16 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _plain(value: Any) -> Any:
-    """JSON-ready value; what is not a number in the data (missing) is null in the file."""
+def plain(value: Any) -> Any:
+    """Value that JSON can hold, made of arrays, paths or dataclasses as it may be; NaN (missing) is null."""
     if dataclasses.is_dataclass(value):
-        return _plain(vars(value))
+        return plain(vars(value))
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value

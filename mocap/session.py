@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mocap import files
-from mocap.errors import ConfigError, InputError
+from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints, Keypoints3D
 from mocap.settings import BoardSettings, Settings, field_docs, settings_from
 from mocap.stages import Record
@@ -142,13 +142,7 @@ class Session:
         """
         table = files.read_toml(self.settings_file)
         files.check_version(table, _SESSION, 1, self.settings_file)
-        sections = {key: value for key, value in table.items() if key not in ("format", "version", "name")}
-        try:
-            return settings_from(sections, where=self.settings_file)
-        except ConfigError as error:
-            if "unknown key" in str(error) and "in [" not in str(error):
-                raise ConfigError(f"{error}, format, version, name") from error
-            raise
+        return settings_from(table, where=self.settings_file, beside=("format", "version", "name"))
 
     def load_cameras(self) -> Cameras:
         """The calibrated cameras.

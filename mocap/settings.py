@@ -140,12 +140,13 @@ class Settings:
     export: ExportSettings = ExportSettings()
 
 
-def settings_from(table: Mapping[str, Any], *, where: Path | str) -> Settings:
+def settings_from(table: Mapping[str, Any], *, where: Path | str, beside: tuple[str, ...] = ()) -> Settings:
     """Settings from the tables of a ``session.toml``.
 
     Args:
         table: section name to its keys and values; what is not named keeps its default.
         where: the file, for messages.
+        beside: keys that may stand beside the sections and are no settings.
 
     Raises:
         ConfigError: an unknown section or key (the message lists the valid ones), or a value of a wrong kind.
@@ -153,8 +154,11 @@ def settings_from(table: Mapping[str, Any], *, where: Path | str) -> Settings:
     nodes = {item.name: item for item in dataclasses.fields(Settings)}
     built = {}
     for section, values in table.items():
+        if section in beside:
+            continue
         if section not in nodes:
-            raise ConfigError(f"unknown key '{section}'", where=where, todo=f"valid: {', '.join(nodes)}")
+            valid = ", ".join([*nodes, *beside])
+            raise ConfigError(f"unknown key '{section}'", where=where, todo=f"valid: {valid}")
         if not isinstance(values, Mapping):
             raise ConfigError(f"'{section}' is a section: write [{section}]", where=where)
         built[section] = _node(_node_types()[section], section, values, where)

@@ -11,17 +11,12 @@ from scipy.spatial.transform import Rotation
 
 from calibration.cameras import Cameras
 from mocap.keypoints import CameraKeypoints
+from mocap.metrics import LIMB_KEYPOINTS
 from mocap.session import Session, Take
 from rigs.motion import Motion
 
 FloatArray = NDArray[np.floating]
 
-LIMB_JOINTS = tuple(
-    f"{side}_{joint}"
-    for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-    for side in ("left", "right")
-)
-"""The joints that a result is judged by."""
 LIMB_BONES = tuple(
     (f"{side}_{upper}", f"{side}_{lower}")
     for upper, lower in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
@@ -90,7 +85,7 @@ def compare_keypoints(take: Take, true: Take) -> list[Figure]:
     limbs, everything, missing = [], [], []
     for name in true.keypoints_files():
         truth = true.load_keypoints(name)
-        which = [truth.keypoint_names.index(joint) for joint in LIMB_JOINTS]
+        which = [truth.keypoint_names.index(joint) for joint in LIMB_KEYPOINTS]
         visible = np.isfinite(truth.xy_px[:, 0, :, 0])
         if not take.keypoints_file(name).is_file():
             missing.append(visible[:, which].ravel())
@@ -112,7 +107,7 @@ def compare_keypoints(take: Take, true: Take) -> list[Figure]:
     ]
 
 
-def joint_errors_m(found: Motion, true: Motion, names: tuple[str, ...] = LIMB_JOINTS) -> FloatArray:
+def joint_errors_m(found: Motion, true: Motion, names: tuple[str, ...] = LIMB_KEYPOINTS) -> FloatArray:
     """(T, n) metres between named joints at the found motion's times; the truth is interpolated linearly."""
     of_found = [found.joint_names.index(name) for name in names]
     of_true = [true.joint_names.index(name) for name in names]
