@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from calibration import Cameras
+from calibration.board_search import suggest_board
 from calibration.boards import Board
-from calibration.checks import judge, suggest_board
+from calibration.checks import judge
 from calibration.rig import RigCalibration, RigOptions, calibrate_rig
 from calibration.selection import coverage, usable_views
 from mocap.board_footage import BoardFootage, common_step_s, sample_images, watch_board

@@ -9,9 +9,10 @@ import roma
 import torch
 
 from calibration import CalibrationError, Cameras
+from calibration.board_search import suggest_board
 from calibration.boards import Board, draw_board
 from calibration.bundle import BundleOptions
-from calibration.checks import judge, suggest_board
+from calibration.checks import judge
 from calibration.detection import BoardView
 from calibration.rig import RigCalibration, RigOptions, calibrate_rig, check_squares
 from calibration.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
