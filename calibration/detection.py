@@ -45,6 +45,8 @@ class BoardView:
     """(N,) int64 corner ids, rows of ``Board.corners_xyz``."""
     xy_px: Tensor
     """(N, 2) float64 pixels."""
+    sigma_px: Tensor | None = None
+    """(N,) float64 expected standard deviation of each coordinate of a corner, pixels; None where unknown."""
 
 
 class BoardDetection(NamedTuple):
@@ -56,6 +58,8 @@ class BoardDetection(NamedTuple):
     """(N, 2) pixels, integer pixel = pixel centre."""
     num_markers: int
     """Markers of the dictionary that were seen, on this board or not; 0 for a chessboard."""
+    sigma_px: NDArray[np.float64]
+    """(N,) expected standard deviation of each coordinate of a corner, pixels."""
 
 
 def detect_board(gray: GrayImage, board: Board) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -114,7 +118,8 @@ class BoardDetector:
             return _nothing(num_markers)
         ids, first = np.unique(np.asarray(ids).reshape(-1), return_index=True)
         xy = np.asarray(xy, np.float32).reshape(-1, 2)[first]
-        return BoardDetection(ids.astype(np.int64), _refine(upright, ids, xy, self.board), num_markers)
+        refined = _refine(upright, ids, xy, self.board)
+        return BoardDetection(ids.astype(np.int64), refined, num_markers, _sigma_px(refined))
 
     def _find_markers(self, search: Any, gray: GrayImage) -> tuple[Any, Any, Any]:
         corners, marker_ids, _ = search.detectMarkers(gray)
@@ -127,7 +132,11 @@ class BoardDetector:
 
 
 def _nothing(num_markers: int) -> BoardDetection:
-    return BoardDetection(np.empty(0, np.int64), np.empty((0, 2)), num_markers)
+    return BoardDetection(np.empty(0, np.int64), np.empty((0, 2)), num_markers, np.empty(0))
+
+
+def _sigma_px(xy_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.full(len(xy_px), 0.2)
 
 
 def _detector_parameters(windows_px: tuple[int, int]) -> Any:
@@ -199,7 +208,8 @@ def _find_chessboard(gray: GrayImage, board: Board) -> BoardDetection:
     xy = ((corners.reshape(-1, 2) + 0.5) / scale - 0.5).astype(np.float32)
     ids = np.arange(len(xy))
     grid = _refine(gray, ids, xy, board).reshape(board.rows, board.columns, 2)
-    return BoardDetection(ids.astype(np.int64), _in_order(gray, grid, board).reshape(-1, 2), 0)
+    ordered = _in_order(gray, grid, board).reshape(-1, 2)
+    return BoardDetection(ids.astype(np.int64), ordered, 0, _sigma_px(ordered))
 
 
 def _in_order(gray: GrayImage, grid: NDArray[np.float64], board: Board) -> NDArray[np.float64]:

@@ -44,6 +44,7 @@ class _Found:
     ids: NDArray[np.int64]
     xy_px: NDArray[np.float64]
     num_markers: int
+    sigma_px: NDArray[np.float64]
 
 
 def watch_board(
@@ -143,7 +144,7 @@ def _footage(name: str, found: list[_Found]) -> BoardFootage:
     import torch
 
     views = [
-        BoardView(name, one.instant, one.time_s, torch.from_numpy(one.ids), torch.from_numpy(one.xy_px))
+        BoardView(name, one.instant, one.time_s, *map(torch.from_numpy, (one.ids, one.xy_px, one.sigma_px)))
         for one in found
         if len(one.ids)
     ]
