@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from calibration.cameras import Cameras
 from mocap.drawing import Color, FloatArray, Mesh, RgbImage, draw_meshes, draw_skeleton, view_from
 from mocap.keypoints import CameraKeypoints
-from mocap.session import Take
+from mocap.take import Take
 from mocap.video import Clip, frames, open_clip
 from rigs import load_body
 from rigs.motion import Motion

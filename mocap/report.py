@@ -23,8 +23,8 @@ from mocap.metrics import (
 )
 from mocap.observations import Observations
 from mocap.reconstruct import observe
-from mocap.session import Take
 from mocap.settings import Settings
+from mocap.take import Take
 from rigs import load_body
 from rigs.motion import Motion
 

@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from calibration.cameras import Cameras
 from mocap.keypoints import CameraKeypoints
 from mocap.metrics import LIMB_KEYPOINTS
-from mocap.session import Session, Take
+from mocap.session import Session
+from mocap.take import Take
 from rigs.motion import Motion
 
 FloatArray = NDArray[np.floating]

@@ -12,7 +12,8 @@ from mocap.cli import UNUSABLE, execute
 from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints
 from mocap.pipeline import run, run_stage
-from mocap.session import Session, Take
+from mocap.session import Session
+from mocap.take import Take
 from mocap.video import ClipWriter
 from rigs import load_body
 from rigs.keypoints import KEYPOINT_SETS

@@ -1,0 +1,181 @@
+"""The stages of a take: each loads its inputs, calls one function, and saves what that returned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mocap.outcome import Outcome, left_alone, unless_fresh
+from mocap.progress import Progress
+from mocap.settings import Settings
+from mocap.stages import Stage, State
+from mocap.take import Take
+from mocap.take_check import cameras_of
+
+
+def sync(take: Take, settings: Settings, progress: Progress) -> Outcome:
+    """The clocks of the cameras: clips or keypoints to ``sync.json``."""
+    from mocap.sync import synchronize
+    from mocap.video import open_clip
+
+    clips = take.clips()
+    names = sorted({*clips, *take.keypoints_files()})
+    if not names:
+        return Outcome()
+    stage = Stage(
+        "sync",
+        {f"clip {name}": path for name, path in clips.items()},
+        {"cameras": names, "offsets_s": dict(settings.sync.offsets_s)},
+        lambda: [path for path in (take.sync_file,) if path.is_file()],
+    )
+
+    def work() -> Outcome:
+        interval_s = {name: 1.0 / open_clip(path).rate_hz for name, path in clips.items()}
+        take.save_clock(synchronize(names, frame_interval_s=interval_s, settings=settings.sync))
+        return Outcome()
+
+    return unless_fresh(take.record, stage, f"{take.name} sync", work)
+
+
+def detect(take: Take, settings: Settings, progress: Progress) -> Outcome:
+    """2D keypoints of every clip whose own are missing or stale."""
+    from mocap.detect import detect as solve
+
+    clips = take.clips()
+    stages = {name: _detect_stage(take, name, path, settings) for name, path in clips.items()}
+    states = {name: take.record.state(stage) for name, stage in stages.items()}
+    due = {name: path for name, path in clips.items() if states[name] in (State.MISSING, State.STALE)}
+    outcome = Outcome()
+    for name, state in states.items():
+        if name not in due:
+            outcome += left_alone(f"{take.name} detect {name}", state)
+
+    def save(camera: str, keypoints: Any) -> None:
+        take.record.begin(stages[camera])
+        take.save_keypoints(camera, keypoints)
+        take.record.finish(stages[camera])
+
+    if due:
+        summary = solve(due, settings=settings.detect, scratch=take.scratch, save=save, progress=progress)
+        name = f"{take.name} detect"
+        outcome += Outcome(done=tuple(f"{name} {camera}" for camera in due), summary={name: vars(summary)})
+    return outcome
+
+
+def _detect_stage(take: Take, camera: str, clip: Path, settings: Settings) -> Stage:
+    path = take.keypoints_file(camera)
+    return Stage(
+        f"detect {camera}",
+        {"clip": clip},
+        settings.detect,
+        lambda: [item for item in (path,) if item.is_file()],
+    )
+
+
+def reconstruct(take: Take, settings: Settings, progress: Progress) -> Outcome:
+    """3D keypoints from the 2D ones, the cameras and their clocks."""
+    from mocap.reconstruct import reconstruct as solve
+
+    keypoints_files = take.keypoints_files()
+    if not keypoints_files:
+        return Outcome()
+    shared = take.session.cameras_file
+    stage = Stage(
+        "reconstruct",
+        {f"keypoints {name}": path for name, path in keypoints_files.items()}
+        | {"cameras": shared if shared.is_file() else take.cameras_file, "sync": take.sync_file},
+        settings.reconstruct,
+        lambda: [path for path in (take.points_file,) if path.is_file()],
+    )
+
+    def work() -> Outcome:
+        cameras = cameras_of(take)
+        keypoints = {name: take.load_keypoints(name) for name in keypoints_files}
+        points, summary = solve(
+            keypoints, cameras, take.load_clock(), settings=settings.reconstruct, progress=progress
+        )
+        take.save_cameras(cameras)
+        take.save_points(points)
+        return Outcome(summary={f"{take.name} reconstruct": vars(summary)})
+
+    return unless_fresh(take.record, stage, f"{take.name} reconstruct", work)
+
+
+def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
+    """The body in motion, for each person."""
+    from mocap.fit import fit as solve
+    from rigs import load_body
+
+    if not take.points_file.is_file():
+        return Outcome()
+    stage = Stage(
+        "fit", {"points": take.points_file}, settings.fit, lambda: list(take.motion_files().values())
+    )
+
+    def work() -> Outcome:
+        body = load_body(settings.fit.body)
+        motions, summary = solve(take.load_points(), body, settings=settings.fit, progress=progress)
+        for person, motion in motions.items():
+            take.save_motion(_person_name(person), motion)
+        return Outcome(summary={f"{take.name} fit": vars(summary)})
+
+    return unless_fresh(take.record, stage, f"{take.name} fit", work)
+
+
+def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
+    """Files for other programs."""
+    import exporters
+    from rigs import load_body
+
+    motion_files = take.motion_files()
+    if not motion_files:
+        return Outcome()
+    stage = Stage(
+        "export",
+        {f"motion {name}": path for name, path in motion_files.items()},
+        settings.export,
+        lambda: [path for path in take.export_files() if path.stem in motion_files],
+    )
+
+    def work() -> Outcome:
+        for person in motion_files:
+            motion = take.load_motion(person)
+            skeleton = load_body(motion.body).skeleton(motion.betas)
+            content = exporters.Take(take.name, (exporters.Character(person, skeleton, motion),))
+            for name in settings.export.formats:
+                named = {"rig": settings.export.rig} if "rig" in exporters.format_options(name) else {}
+                exporters.export(content, take.export_folder / person, format=name, **named)
+        return Outcome()
+
+    outcome = unless_fresh(take.record, stage, f"{take.name} export", work)
+    return outcome + Outcome(files=tuple(take.export_files()))
+
+
+def report(take: Take, settings: Settings, progress: Progress) -> Outcome:
+    """What came out, in figures and in a picture."""
+    from mocap.report import overlay_image, take_report
+
+    if not take.motion_files():
+        return Outcome()
+    parts = [take.points_file, take.sync_file, take.cameras_file]
+    parts += [*take.keypoints_files().values(), *take.motion_files().values()]
+    stage = Stage(
+        "report",
+        {path.relative_to(take.folder).as_posix(): path for path in parts if path.is_file()},
+        {},
+        lambda: [path for path in (take.report_file, take.overlay_file) if path.is_file()],
+    )
+
+    def work() -> Outcome:
+        report = take_report(take, settings)
+        take.save_report(report)
+        image = overlay_image(take)
+        if image is not None:
+            take.save_overlay(image)
+        return Outcome(summary={f"{take.name} report": report})
+
+    return unless_fresh(take.record, stage, f"{take.name} report", work)
+
+
+def _person_name(person: int) -> str:
+    return f"person{person + 1}"
