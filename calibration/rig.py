@@ -12,9 +12,11 @@ from torch import Tensor
 from .boards import Board
 from .bundle import Bundle, BundleOptions, build
 from .cameras import Cameras
+from .clocks import CameraClock
 from .detection import BoardView
 from .errors import CalibrationError
 from .extrinsics import PairAgreement, first_poses, fit_boards
+from .held_out import HeldOut, Repeatability
 from .intrinsics import Intrinsics, IntrinsicsOptions, adjust_lenses, calibrate_intrinsics
 from .schur import POSE
 from .selection import choose_frames, usable_views
@@ -52,6 +54,34 @@ class SquareCheck:
 
 
 @dataclass(frozen=True)
+class CameraResiduals:
+    """Errors of one camera's corners, for maps over its image; N corners of shared views."""
+
+    frame: Tensor
+    """(N,) int64 shared frame number."""
+    time_s: Tensor
+    """(N,) time of the image on the camera's own clock, seconds."""
+    corner: Tensor
+    """(N,) int64 corner id, a row of ``Board.corners_xyz``."""
+    xy_px: Tensor
+    """(N, 2) where the corner was seen, pixels."""
+    error_px: Tensor
+    """(N, 2) reprojected minus seen, pixels; NaN where the camera cannot see it."""
+    used: Tensor
+    """(N,) bool, corners that were not dropped."""
+
+
+@dataclass(frozen=True)
+class BoardPath:
+    """Where the board was."""
+
+    time_s: Tensor
+    """(F,) rig time, seconds."""
+    world_from_board: Tensor
+    """(F, 4, 4) metres, world frame."""
+
+
+@dataclass(frozen=True)
 class RigCalibration:
     """Calibrated cameras, and what tells whether to trust them."""
 
@@ -75,6 +105,21 @@ class RigCalibration:
     """Error of the frames that the trial solve had."""
     squares: SquareCheck
     """The board measured by the trial solve's cameras."""
+    clocks: Mapping[str, CameraClock]
+    """Each camera's clock; the first camera's is the rig's."""
+    covariance: Tensor
+    """(C, 6 + 4 + D, 6 + 4 + D) of each camera's pose tangent (left, translation first, in its own frame
+    ``cam_from_world <- exp([rho, phi]) cam_from_world``) and lens (fx, fy, cx, cy, distortion); rows of
+    fixed parameters are 0. The truth lies two to three times as far off as this says."""
+    residuals: Mapping[str, CameraResiduals]
+    """Errors of the corners in shared views."""
+    path: BoardPath
+    """Board poses of the shared frames, for the picture."""
+    held_out: HeldOut | None
+    """What cameras solved from half of the frames are worth on the other half; None where there were too
+    few."""
+    repeatability: Repeatability | None
+    """How far the cameras of either half lie apart; None where there were too few frames."""
 
     def camera_rms_px(self, *, shared: bool) -> dict[str, float]:
         """Root mean square error of every camera, in views that several cameras share or in its own."""
@@ -163,7 +208,19 @@ def calibrate_rig(
         held_out_rms_px=trial.held_out_rms_px,
         trained_rms_px=trial.trained_rms_px,
         squares=trial.squares,
+        clocks={name: CameraClock() for name in names},
+        covariance=torch.diag_embed(final.parameter_std.square()),
+        residuals={},
+        path=_path(final, world, time_s),
+        held_out=None,
+        repeatability=None,
     )
+
+
+def _path(final: Bundle, world: World, time_s: Mapping[int, float]) -> BoardPath:
+    shared = [(i, frame) for i, frame in enumerate(final.frames) if frame >= 0]
+    times = torch.tensor([time_s[frame] for _, frame in shared], dtype=torch.float64)
+    return BoardPath(times, world.world_from_rig @ final.world_from_board[[i for i, _ in shared]])
 
 
 def check_squares(cameras: Cameras, views: Sequence[BoardView], board: Board) -> SquareCheck:
