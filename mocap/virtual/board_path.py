@@ -39,14 +39,40 @@ class BoardSession:
     """Of small differences between the key poses."""
 
 
-def board_poses(session: BoardSession, cameras: Cameras, time_s: FloatArray) -> FloatArray:
-    """(T, 4, 4) world_from_board at (T,) times, smooth.
+class BoardPath:
+    """The way that the board is moved.
 
     Args:
         session: how the board is shown.
         cameras: whom it is shown to; their middle is the stage.
-        time_s: (T,) seconds since the clip began.
     """
+
+    def __init__(self, session: BoardSession, cameras: Cameras) -> None:
+        self._session = session
+        self._grid_s, self._middle, self._quat_xyzw = _smooth_path(session, cameras)
+
+    def at(self, time_s: FloatArray) -> FloatArray:
+        """(..., 4, 4) world_from_board at (...) seconds since the clip began, smooth in time."""
+        now = np.clip(time_s, 0, self._session.seconds).ravel()
+        place, quat_xyzw = (
+            np.stack([np.interp(now, self._grid_s, column) for column in values.T], -1)
+            for values in (self._middle, self._quat_xyzw)
+        )
+        rotation = Rotation.from_quat(quat_xyzw).as_matrix()
+        half = np.array([*self._session.board.size_m, 0.0]) / 2
+        poses = np.tile(np.eye(4), (len(now), 1, 1))
+        poses[:, :3, :3] = rotation
+        poses[:, :3, 3] = place - rotation @ half
+        return poses.reshape(*np.shape(time_s), 4, 4)
+
+
+def board_poses(session: BoardSession, cameras: Cameras, time_s: FloatArray) -> FloatArray:
+    """(T, 4, 4) world_from_board at (T,) seconds since the clip began; see ``BoardPath``."""
+    return BoardPath(session, cameras).at(time_s)
+
+
+def _smooth_path(session: BoardSession, cameras: Cameras) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Times (N,), middles of the board (N, 3) and its turns (N, 4) as quaternions without jumps of sign."""
     middles, turns = _key_poses(session, cameras)
     span = session.seconds - session.rest_s
     # A long way takes longer, but even a mere tilt takes its time.
@@ -63,15 +89,7 @@ def board_poses(session: BoardSession, cameras: Cameras, time_s: FloatArray) -> 
     smoothed = gaussian_filter1d(quat_xyzw, 0.08 * 60, axis=0, mode="nearest")
     ease = np.clip((grid - session.rest_s) / 0.4, 0, 1)[:, None]
     quat_xyzw = np.where(still[:, None], quat_xyzw, quat_xyzw * (1 - ease) + smoothed * ease)
-    now = np.clip(time_s, 0, session.seconds)
-    place = np.stack([np.interp(now, grid, middle[:, axis]) for axis in range(3)], -1)
-    sampled = np.stack([np.interp(now, grid, quat_xyzw[:, axis]) for axis in range(4)], -1)
-    rotation = Rotation.from_quat(sampled).as_matrix()
-    half = np.array([*session.board.size_m, 0.0]) / 2
-    poses = np.tile(np.eye(4), (len(time_s), 1, 1))
-    poses[:, :3, :3] = rotation
-    poses[:, :3, 3] = place - rotation @ half
-    return poses
+    return grid, middle, quat_xyzw
 
 
 @dataclass(frozen=True)

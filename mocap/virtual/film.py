@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from mocap import files
-from mocap.keypoints import CameraKeypoints
+from mocap.keypoints import CameraKeypoints, FloatArray
 from mocap.progress import Progress, silent
 from mocap.session import Session
 from mocap.sync import CameraClock, Clock
 from mocap.virtual.board_path import board_poses
-from mocap.virtual.studio import Studio
+from mocap.virtual.performer import Performer
+from mocap.virtual.studio import Studio, rolled_share
 from rigs.keypoints import KEYPOINT_SETS
 
 TRUTH_KEYPOINTS = KEYPOINT_SETS["blazepose33"]
@@ -140,13 +141,22 @@ def write_truth(studio: Studio, folder: Path, *, take: str = "take1") -> Session
     truth.save_cameras(cameras, {"source": "virtual studio, true"})
     times = np.arange(studio.num_board_frames) / studio.board.rate_hz
     poses = board_poses(studio.board, cameras, times)
-    files.write_npz(
-        folder / "board.npz", "mocap-studio board poses", 1, {"time_s": times, "world_from_board": poses}
-    )
+    names = cameras.names
+    faults = studio.faults
+    clocks = {
+        "board_late_s": np.array([faults.board_late_s.get(name, 0.0) for name in names]),
+        "drift_ppm": np.array([faults.drift_ppm.get(name, 0.0) for name in names]),
+        "line_delay_s": np.array([faults.line_delay_s.get(name, 0.0) for name in names]),
+    }
+    board = {"time_s": times, "world_from_board": poses, "camera_names": np.array(names), **clocks}
+    files.write_npz(folder / "board.npz", "mocap-studio board poses", 1, board)
     this = truth.take(take)
     this.save_cameras(studio.take_cameras())
-    late = {name: studio.faults.start_late_s.get(name, 0.0) for name in cameras.names}
-    this.save_clock(Clock({name: CameraClock(late[name], 0.0, 0.0, "true") for name in cameras.names}))
+    clock = {
+        name: CameraClock(faults.start_late_s.get(name, 0.0), faults.drift_ppm.get(name, 0.0), 0.0, "true")
+        for name in names
+    }
+    this.save_clock(Clock(clock))
     grid = np.arange(studio.num_frames) / studio.rate_hz
     for number, performer in enumerate(studio.performers, 1):
         this.save_motion(
@@ -162,16 +172,24 @@ def true_keypoints(studio: Studio, camera: str) -> CameraKeypoints:
     one = studio.take_cameras()[camera]
     camera_s, take_s = studio.frame_times(camera)
     width, height = studio.ring.size_px
+    readout_s = studio.faults.line_delay_s.get(camera, 0.0) * (height - 1)
     people = []
     for performer in studio.performers:
-        motion = performer.motion(take_s, seconds=studio.seconds, rate_hz=studio.rate_hz)
-        body = performer.load_body()
-        rotation, xyz_joint = body.pose_frames(motion.poses, motion.trans, motion.betas)
-        model = body.detector_model(TRUTH_KEYPOINTS, "blazepose33")
-        xy_px, _ = one.project(model.pose(rotation, xyz_joint, torch.from_numpy(motion.betas)))
+        first, last = (_keypoints_world(studio, performer, take_s + after_s) for after_s in (0.0, readout_s))
+        seen = first + rolled_share(one, first, last) * (last - first) if readout_s else first
+        xy_px, _ = one.project(torch.from_numpy(seen))
         xy_px = xy_px[..., 0, :, :].numpy()
         inside = ((xy_px > -0.5) & (xy_px < np.array([width, height]) - 0.5)).all(-1)
         people.append(np.where(inside[..., None], xy_px, np.nan))
     stacked = np.stack(people, 1)
     score = np.where(np.isfinite(stacked[..., 0]), 1.0, np.nan)
     return CameraKeypoints(camera_s, stacked, score, TRUTH_KEYPOINTS, (width, height))
+
+
+def _keypoints_world(studio: Studio, performer: Performer, time_s: FloatArray) -> FloatArray:
+    """(T, K, 3) metres, world: where BlazePose's keypoints lie on a performer."""
+    motion = performer.motion(time_s, seconds=studio.seconds, rate_hz=studio.rate_hz)
+    body = performer.load_body()
+    rotation, xyz_joint = body.pose_frames(motion.poses, motion.trans, motion.betas)
+    model = body.detector_model(TRUTH_KEYPOINTS, "blazepose33")
+    return model.pose(rotation, xyz_joint, torch.from_numpy(motion.betas)).numpy()

@@ -26,27 +26,32 @@ def render_board(view: CameraView, board: Board, world_from_board: FloatArray) -
     Args:
         view: the camera.
         board: its pattern; the plate has a white rim round it.
-        world_from_board: (4, 4) pose; the print is seen from the side that the board's -z points to.
+        world_from_board: (4, 4) pose; the print is seen from the side that the board's -z points to. A moving
+            board has (S, H, 4, 4): its pose at S instants of the exposure of each row of the picture.
     """
     picture = view.empty_picture.copy()
+    still = world_from_board.ndim == 2
+    poses = np.broadcast_to(world_from_board, (1, view.height, 4, 4)) if still else world_from_board
+    middle = poses[len(poses) // 2, view.height // 2]
     width, height = board.size_m
     plate = np.array([[x, y, 0, 1] for x in (-_RIM_M, width + _RIM_M) for y in (-_RIM_M, height + _RIM_M)])
-    edge = _outline((plate @ world_from_board.T)[:, :3])
+    edges = [_outline((plate @ pose.T)[:, :3]) for pose in (poses[0, 0], middle, poses[-1, -1])]
+    edge = edges[1]
     light = view.room.light_direction
     fallen = edge - light * (edge[:, 2:] / light[2])
-    region = view.region_of(np.concatenate([edge, fallen]), margin_px=8)
+    region = view.region_of(np.concatenate([*edges, fallen]), margin_px=8)
     if not region:
         return picture
     patch = view.background[region.rows_columns].copy()
     if edge[:, 2].min() > 0.02:
         _cast_shadow(view, fallen, region, patch)
-    own = view.region_of(edge)
+    own = view.region_of(np.concatenate(edges))
     if own:
         inner = (
             slice(own.top - region.top, own.bottom - region.top),
             slice(own.left - region.left, own.right - region.left),
         )
-        _draw_plate(view, board, world_from_board, own, patch[inner])
+        _draw_plate(view, board, poses, own, patch[inner])
     view.paste(picture, region, patch)
     return picture
 
@@ -74,29 +79,31 @@ def _cast_shadow(view: CameraView, fallen: FloatArray, region: Region, patch: Fl
     patch *= (1 - dark)[..., None]
 
 
-def _draw_plate(
-    view: CameraView, board: Board, world_from_board: FloatArray, region: Region, patch: FloatArray
-) -> None:
-    """Blend the plate into a patch, by what share of each pixel it covers."""
-    turn, place = world_from_board[:3, :3], world_from_board[:3, 3]
-    origin = turn.T @ (view.origin - place)
+def _draw_plate(view: CameraView, board: Board, poses: FloatArray, region: Region, patch: FloatArray) -> None:
+    """Blend the plate into a patch, by what share of each pixel it covers in all instants together."""
+    middle = poses[len(poses) // 2, view.height // 2]
+    origin = middle[:3, :3].T @ (view.origin - middle[:3, 3])
     facing = origin[2] < 0
-    turn32, origin32 = turn.astype(np.float32), origin.astype(np.float32)
-    directions, right, down = _steps(view, region, turn32)
     gray, cover = np.zeros(patch.shape[:2], np.float32), np.zeros(patch.shape[:2], np.float32)
     offsets = _sample_offsets(view, origin)
-    for x in offsets:
-        for y in offsets:
+    samples = [(x, y) for x in offsets for y in offsets]
+    for instant, pose in enumerate(poses):
+        turn = pose[:, :3, :3].astype(np.float32)
+        origin32 = np.einsum("hba,hb->ha", turn, (view.origin - pose[:, :3, 3]).astype(np.float32))
+        x0, y0, z0 = origin32[region.top : region.bottom].T[..., None]
+        directions, right, down = _steps(view, region, turn)
+        # Each instant takes its share of the samples; a plate that stands still has one instant.
+        for x, y in samples[instant :: len(poses)]:
             a, b, c = (directions[axis] + x * right[axis] + y * down[axis] for axis in range(3))
             with np.errstate(divide="ignore", invalid="ignore"):
-                distance = -origin32[2] / c
+                distance = -z0 / c
             distance[~(distance > 0)] = np.nan
-            tone, inside = _pattern(board, origin32[0] + distance * a, origin32[1] + distance * b)
+            tone, inside = _pattern(board, x0 + distance * a, y0 + distance * b)
             gray += tone
             cover += inside
-    share = (cover / len(offsets) ** 2)[..., None]
+    share = (cover / len(samples))[..., None]
     tone = (gray / np.maximum(cover, 1e-6))[..., None]
-    normal = turn[:, 2] * (-1.0 if facing else 1.0)
+    normal = middle[:3, 2] * (-1.0 if facing else 1.0)
     light = view.room.ambient + (1 - view.room.ambient) * max(float(normal @ view.room.light_direction), 0.0)
     color = 0.06 + 0.84 * tone if facing else np.array([0.60, 0.50, 0.38], np.float32)
     patch[:] = patch * (1 - share) + color * (0.15 + light) * share
@@ -112,9 +119,12 @@ def _sample_offsets(view: CameraView, origin: FloatArray) -> FloatArray:
 def _steps(
     view: CameraView, region: Region, turn: FloatArray
 ) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
-    """The three components of the rays in the board's frame, and their change one pixel across and down."""
+    """The three components of the rays in the board's frame, and their change one pixel across and down.
+
+    The board is turned by (H, 3, 3), row by row.
+    """
     top, left = max(region.top - 1, 0), max(region.left - 1, 0)
-    near = view.directions[top : region.bottom + 1, left : region.right + 1] @ turn
+    near = view.directions[top : region.bottom + 1, left : region.right + 1] @ turn[top : region.bottom + 1]
     inner = (
         slice(region.top - top, region.bottom - top),
         slice(region.left - left, region.right - left),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 from calibration.boards import Board
 from calibration.cameras import Cameras
 from mocap.clip_writer import ClipWriter
-from mocap.virtual.board_path import BoardSession, board_poses
+from mocap.virtual.board_path import BoardPath, BoardSession
 from mocap.virtual.performer import DressedBody, Performer
 from mocap.virtual.plate import render_board
 from mocap.virtual.render import CameraView, RgbImage, render_people
 from mocap.virtual.rig import CameraRing, build_cameras, ring_of
 from mocap.virtual.room import Room
+from rigs.motion import Motion
 
 FloatArray = NDArray[np.floating]
 
 _NOISE_BANK = 64
 """The noise picture is this much larger than the image each way: a random part is taken for each frame."""
+_EXPOSURES = 4
+"""Instants that an exposure is made of."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class Faults:
     """Seconds by which a camera's clip of the performance begins after the take's time 0."""
     board_late_s: Mapping[str, float] = field(default_factory=dict)
     """The same for the board clip."""
+    drift_ppm: Mapping[str, float] = field(default_factory=dict)
+    """Drift of a camera's clock in both clips: take time = late + (1 + drift * 1e-6) * camera time."""
+    line_delay_s: Mapping[str, float] = field(default_factory=dict)
+    """Rolling shutter in both clips: row y is taken so many seconds times y after the frame's time."""
     dropped: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Frames of the performance that a camera lost; the times of the others stay true."""
     noise: float = 1.5
@@ -64,6 +71,8 @@ class Studio:
     """What is wrong with the footage."""
     blur_px: float = 0.6
     """Blur of lens and sensor, standard deviation."""
+    exposure_s: float = 0.0
+    """How long a frame is exposed, its time in the middle: what moves is blurred; 0 takes no time."""
     crf: float = 21.0
     """x264's quality of the clips; higher is worse."""
     seed: int = 0
@@ -102,7 +111,18 @@ class Studio:
         lost = set(self.faults.dropped.get(camera, ()))
         kept = np.array([index for index in range(self.num_frames) if index not in lost])
         camera_s = kept / self.rate_hz
-        return camera_s, camera_s + self.faults.start_late_s.get(camera, 0.0)
+        return camera_s, self._passed(camera, camera_s) + self.faults.start_late_s.get(camera, 0.0)
+
+    def _passed(self, camera: str, camera_s: FloatArray) -> FloatArray:
+        """True seconds since a camera's first frame, by seconds on its clock."""
+        return camera_s * (1 + 1e-6 * self.faults.drift_ppm.get(camera, 0.0))
+
+    def _instants(self, camera: str, num_rows: int) -> FloatArray:
+        """(S, num_rows) seconds after a frame's time at which rows from first to last are exposed."""
+        height = self.ring.size_px[1]
+        rows = np.linspace(0, height - 1, num_rows) * self.faults.line_delay_s.get(camera, 0.0)
+        number = _EXPOSURES if self.exposure_s > 0 else 1
+        return ((np.arange(number) + 0.5) / number - 0.5)[:, None] * self.exposure_s + rows
 
     def view(self, camera: str, cameras: Cameras | None = None) -> CameraView:
         """What a camera sees of the room; a second or two of work, so keep it for many pictures.
@@ -122,23 +142,31 @@ class Studio:
     def board_frames(self, camera: str, view: CameraView | None = None) -> Iterator[RgbImage]:
         """The pictures of one camera's board clip, without noise."""
         view = view or self.view(camera)
-        times = np.arange(self.num_board_frames) / self.board.rate_hz
-        times = times + self.faults.board_late_s.get(camera, 0.0)
-        for pose in board_poses(self.board, self.cameras(), times):
+        times = self._passed(camera, np.arange(self.num_board_frames) / self.board.rate_hz)
+        path = BoardPath(self.board, self.cameras())
+        instants = self._instants(camera, view.height)
+        moves = bool(np.ptp(instants) > 0)
+        for time_s in times + self.faults.board_late_s.get(camera, 0.0):
+            pose = path.at(time_s + instants) if moves else path.at(np.array(time_s))
             yield render_board(view, self.board.board, pose)
 
     def take_frames(self, camera: str, view: CameraView | None = None) -> Iterator[RgbImage]:
         """The pictures of one camera's performance clip, without noise."""
         view = view or self.take_view(camera)
         _, take_s = self.frame_times(camera)
+        rolls = self.faults.line_delay_s.get(camera, 0.0) != 0
+        instants = self._instants(camera, 2 if rolls else 1)
+        times = (take_s[:, None, None] + instants).ravel()
         people = [
-            (DressedBody(one), one.motion(take_s, seconds=self.seconds, rate_hz=self.rate_hz))
+            (DressedBody(one), one.motion(times, seconds=self.seconds, rate_hz=self.rate_hz))
             for one in self.performers
         ]
-        for index in range(len(take_s)):
-            yield render_people(
-                view, [(body, *body.at(motion.poses[index], motion.trans[index])) for body, motion in people]
-            )
+        for frame in np.arange(len(times)).reshape(len(take_s), *instants.shape):
+            pictures = [
+                render_people(view, [(body, *_mesh(view, body, motion, rows)) for body, motion in people])
+                for rows in frame
+            ]
+            yield pictures[0] if len(pictures) == 1 else _mean_picture(pictures)
 
     def noisy(self, pictures: Iterator[RgbImage], seed: int) -> Iterator[RgbImage]:
         """Pictures with sensor noise; a seed gives the same noise again."""
@@ -188,6 +216,51 @@ def small_studio(
 def demo_board() -> Board:
     """The board of the demo: large squares, because 720 lines of picture show it across a whole stage."""
     return Board(square_m=0.10, marker_m=0.08)
+
+
+def _mesh(
+    view: CameraView, body: DressedBody, motion: Motion, rows: NDArray[np.integer]
+) -> tuple[FloatArray, FloatArray]:
+    """Vertices and normals (V, 3) as a frame has them: of one pose, or of two while the shutter rolls.
+
+    Args:
+        view: the camera.
+        body: whose mesh.
+        motion: its poses.
+        rows: which pose the picture's first row sees, and which its last, if that is another.
+    """
+    vertices, normals = body.at(motion.poses[rows[0]], motion.trans[rows[0]])
+    if len(rows) > 1:
+        last = body.at(motion.poses[rows[-1]], motion.trans[rows[-1]])
+        share = rolled_share(view.camera, vertices, last[0])
+        vertices = vertices + share * (last[0] - vertices)
+        normals = normals + share * (last[1] - normals)
+    return vertices.astype(np.float32), normals.astype(np.float32)
+
+
+def rolled_share(camera: Cameras, first: FloatArray, last: FloatArray) -> FloatArray:
+    """(..., 1) share of the way from ``first`` to ``last`` where a rolling shutter sees moving points.
+
+    Args:
+        camera: a batch of one.
+        first: (..., 3) metres, world: places when the first row is taken.
+        last: (..., 3) when the last row is.
+    """
+    height = float(camera.size_px[0, 1])
+    share = np.full((*first.shape[:-1], 1), 0.5)
+    for _ in range(3):  # a row is reached the sooner the nearer it is: the error shrinks by the speed in rows
+        place = torch.from_numpy(np.asarray(first + share * (last - first), np.float64))
+        xy_px, _ = camera.project(place.reshape(1, -1, 3))
+        share = (xy_px.reshape(*first.shape[:-1], 2)[..., 1:].numpy() / (height - 1)).clip(0, 1)
+    return share
+
+
+def _mean_picture(pictures: Sequence[RgbImage]) -> RgbImage:
+    """The mean of pictures of one size."""
+    total = np.zeros(pictures[0].shape, np.uint16)
+    for picture in pictures:
+        total += picture
+    return ((total + len(pictures) // 2) // len(pictures)).astype(np.uint8)
 
 
 def _turned(cam_from_world: torch.Tensor, center: torch.Tensor, angle: float) -> torch.Tensor:
