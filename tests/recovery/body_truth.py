@@ -23,8 +23,10 @@ from rigs.body import Body, load_body
 from rigs.keypoints import KEYPOINT_SETS, mirrored_name
 from rigs.motion import Motion
 from tests.recovery import cmu
+from tests.recovery.planted import plant
 
 SIZE_PX = (1920, 1080)
+CONTACTS = ("left_heel", "left_foot", "right_heel", "right_foot")
 BODY_JOINTS = 22
 """Joints of the body without hands, SMPL's first."""
 
@@ -119,9 +121,12 @@ def random_betas(body: Body, seed: int) -> np.ndarray:
 
 def cmu_motion(
     clip: str, *, seed: int = 0, start_s: float = 0.0, seconds: float | None = None, rate_hz: float = 60.0,
-    body: Body | None = None,
+    body: Body | None = None, planted: bool = True,
 ) -> Motion:  # fmt: skip
-    """A clip of CMU's on our body, in the middle of the stage, its lowest sole on the floor."""
+    """A clip of CMU's on our body, in the middle of the stage, its lowest sole on the floor.
+
+    With ``planted``, feet that nearly stand do so exactly, and the motion tells when.
+    """
     body = body or load_body()
     betas = random_betas(body, seed)
     folder = data_folder()
@@ -136,7 +141,11 @@ def cmu_motion(
     trans[:, :2] -= (trans[:, :2].max(0) + trans[:, :2].min(0)) / 2
     lowest = _lowest(body, poses, trans, betas)
     trans[:, 2] -= np.quantile(lowest, 0.02)
-    return motion_of(body, poses, trans, betas, rate_hz)
+    if not planted:
+        return motion_of(body, poses, trans, betas, rate_hz)
+    feet = plant(body, poses, trans, betas, rate_hz)
+    motion = motion_of(body, feet.poses, feet.trans, betas, rate_hz)
+    return replace(motion, contacts=feet.contacts.astype(float), contact_names=CONTACTS)
 
 
 def motion_of(body: Body, poses: np.ndarray, trans: np.ndarray, betas: np.ndarray, rate_hz: float) -> Motion:
@@ -255,11 +264,13 @@ def _spoilt(
 def cmu_truth(
     clip: str = "playground", *, cameras: int = 8, seed: int = 0, start_s: float = 0.0,
     seconds: float | None = None, rate_hz: float = 60.0, keypoint_set: str = "halpe26",
-    spoil: Spoil | None = None, offset_sigmas: float = 0.0,
+    spoil: Spoil | None = None, offset_sigmas: float = 0.0, planted: bool = True,
 ) -> BodyTruth:  # fmt: skip
     """All of it: a clip on a random adult, in a ring of cameras, as a detector sees it."""
     body = load_body()
-    motion = cmu_motion(clip, seed=seed, start_s=start_s, seconds=seconds, rate_hz=rate_hz, body=body)
+    motion = cmu_motion(
+        clip, seed=seed, start_s=start_s, seconds=seconds, rate_hz=rate_hz, body=body, planted=planted
+    )
     return see(
         motion, body, ring(cameras, seed), keypoint_set=keypoint_set, spoil=spoil, seed=seed,
         offset_sigmas=offset_sigmas,

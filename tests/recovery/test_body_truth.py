@@ -1,6 +1,7 @@
 """The truth that recovery is judged by is itself right."""
 
 import numpy as np
+import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
@@ -65,6 +66,26 @@ def test_elbows_and_knees_are_hinges() -> None:
     for name, axis in (("left_elbow", 1), ("right_knee", 0)):
         turn = np.degrees(np.delete(poses[:, motion.joint_names.index(name)], axis, axis=1))
         assert np.abs(turn).max() < 6.0, name
+
+
+@pytest.mark.parametrize("clip", ["walk", "jump"])
+def test_planted_feet_stand_and_nothing_sinks(clip: str) -> None:
+    body, motion = load_body(), cmu_motion(clip, seed=3)
+    vertices = body.skin(motion.poses, motion.trans, motion.betas)[0].numpy()
+    # a foot that rolls over a point of its sole dips its edge by a centimetre
+    assert vertices[..., 2].min() > -0.015
+    raw = cmu_motion(clip, seed=3, planted=False)
+    assert np.linalg.norm(raw.joints - motion.joints, axis=-1).mean() < 0.06
+    heels = body.pose_keypoints(["left_heel", "right_heel"], motion.poses, motion.trans, motion.betas).numpy()
+    stands = motion.contacts[:, [0, 2]] > 0
+    assert 0.2 < stands.mean() < 0.95
+    speed = np.linalg.norm(np.diff(heels, axis=0), axis=-1) * 60
+    # pivots of the sole, a few millimetres beside this keypoint
+    assert np.quantile(speed[stands[1:] & stands[:-1]], 0.95) < 0.05
+    if clip == "jump":
+        in_the_air = vertices[..., 2].min(-1) > 0.05
+        assert in_the_air.sum() > 10
+        assert not motion.contacts[in_the_air].any()
 
 
 def test_keypoints_are_spoilt_as_told() -> None:
