@@ -18,6 +18,8 @@ from typing import Any, Final, Protocol, runtime_checkable
 from exporters.axes import WORLD, Axes
 from exporters.bvh import BVH_AXES, export_bvh
 from exporters.errors import ExportError
+from exporters.fbx import FBX_AXES, export_fbx
+from exporters.gltf import GLTF_AXES, export_glb
 from exporters.npz import export_npz
 from exporters.take import Character, Take
 
@@ -88,6 +90,8 @@ class FileFormat:
 
 EXPORTERS: Final[dict[str, Exporter]] = {
     "bvh": FileFormat(".bvh", BVH_AXES, export_bvh),
+    "fbx": FileFormat(".fbx", FBX_AXES, export_fbx),
+    "glb": FileFormat(".glb", GLTF_AXES, export_glb),
     "npz": FileFormat(".npz", WORLD, export_npz),
 }
 """Built-in formats by name; they go before entry points of the same name."""

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from exporters.animation import Animation, animate
 from exporters.axes import RIG, WORLD, Axes, FloatArray, Unit
 from exporters.bvh_file import BvhFile, parse_bvh
 from exporters.errors import ExportError
 from exporters.euler import check_order, continuous_euler
-from exporters.hierarchy import Hierarchy, name_hierarchy
+from exporters.hierarchy import Hierarchy
 from exporters.take import Character, Take
 from rigs.rig_names import DEFAULT_RIG
 
@@ -84,12 +85,12 @@ def export_bvh(
     axes = bvh_axes(unit, up)
     files: dict[str, bytes] = {}
     for character in take.characters:
-        hierarchy = name_hierarchy(character, rig)
-        _check_names(hierarchy.names)
-        values = _channel_values(character, hierarchy, axes, rotation_order, slice(start_frame, end_frame))
+        animation = animate(character, rig, axes, slice(start_frame, end_frame))
+        _check_names(animation.hierarchy.names)
+        values = _channel_values(animation, rotation_order)
         if tpose_first_frame:
-            values = np.concatenate([_tpose_values(hierarchy, axes, values[0])[None], values])
-        head = _hierarchy_text(hierarchy, axes, rotation_order, decimals)
+            values = np.concatenate([_tpose_values(animation, values[0])[None], values])
+        head = _hierarchy_text(animation.hierarchy, axes, rotation_order, decimals)
         body = _motion_text(values, character.motion.mocap_framerate, decimals)
         files[f"{character.name}.bvh"] = (head + body).encode("ascii")
     return files
@@ -156,45 +157,17 @@ def _check_names(names: tuple[str, ...]) -> None:
         raise ExportError(f"the rig gives the name {double[0]!r} to more than one joint; rename one")
 
 
-def _channel_values(
-    character: Character, hierarchy: Hierarchy, axes: Axes, order: str, frames: slice
-) -> FloatArray:
+def _channel_values(animation: Animation, order: str) -> FloatArray:
     """(T, 3 + 3 N): the root's position in the file's unit, then each joint's angles in degrees."""
-    source = list(hierarchy.source)
-    root_xyz = character.root_xyz[frames]
-    rotation = character.local_rotation[frames][:, source]
-    _check_frames(character, root_xyz, rotation, frames)
-    local = axes.rotations(rotation, RIG)
-    local[:, 0] = axes.from_axes(WORLD) @ rotation[:, 0] @ RIG.from_axes(axes)
-    degrees = np.rad2deg(continuous_euler(local, order))
-    return np.concatenate([axes.points(root_xyz, WORLD), degrees.reshape(len(degrees), -1)], axis=1)
+    degrees = np.rad2deg(continuous_euler(animation.rotation, order))
+    return np.concatenate([animation.root_xyz, degrees.reshape(len(degrees), -1)], axis=1)
 
 
-def _check_frames(character: Character, root_xyz: FloatArray, rotation: FloatArray, frames: slice) -> None:
-    """BVH has no way to say that a frame is missing."""
-    motion = character.motion
-    numbers = range(len(motion.time_s))[frames]
-    if not numbers:
-        raise ExportError(
-            f"person {character.name}: no frames from {frames.start} to {frames.stop}; "
-            f"the motion has {len(motion.time_s)}"
-        )
-    bad = np.flatnonzero(~np.isfinite(root_xyz).all(1) | ~np.isfinite(rotation).all((1, 2, 3)))
-    if bad.size:
-        frame = numbers[int(bad[0])]
-        raise ExportError(
-            f"person {character.name}: frame {frame} ({motion.time_s[frame]:.3f} s) has no pose, nor have "
-            f"{bad.size - 1} others; fill the gap, or leave it out with start_frame and end_frame"
-        )
-
-
-def _tpose_values(hierarchy: Hierarchy, axes: Axes, first: FloatArray) -> FloatArray:
-    """(3 + 3 N,) the rest pose, where the motion begins, its lowest point on the floor."""
-    lowest = min(float(xyz[1]) for xyz in [*hierarchy.rest_xyz, *hierarchy.tips.values()])
-    root = WORLD.points(first[None, :3], axes)[0]
-    root[2] = hierarchy.rest_xyz[0, 1] - lowest
+def _tpose_values(animation: Animation, first: FloatArray) -> FloatArray:
+    """(3 + 3 N,) the rest pose on the floor, below where the motion begins."""
     values = np.zeros_like(first)
-    values[:3] = axes.points(root, WORLD)
+    up = animation.axes.basis[:, 1]
+    values[:3] = first[:3] + up * (up @ (animation.offsets[0] - first[:3]))
     return values
 
 

@@ -11,6 +11,7 @@ from exporters.axes import FloatArray
 from exporters.errors import ExportError
 
 if TYPE_CHECKING:  # torch stands behind both, and a list of formats needs none of it
+    from rigs.mesh import SkinnedMesh
     from rigs.motion import Motion
     from rigs.skeleton import Skeleton
 
@@ -25,6 +26,8 @@ class Character:
     """Joints at rest, rig axes, for the motion's own body shape."""
     motion: Motion
     """The performance."""
+    mesh: SkinnedMesh | None = None
+    """The skin, for formats that hold one."""
 
     def __post_init__(self) -> None:
         if tuple(self.motion.joint_names) != tuple(self.skeleton.joint_names):
@@ -34,6 +37,8 @@ class Character:
             )
         if not self.name or self.name.startswith(".") or set(self.name) & set('/\\:*?"<>|\0\n'):
             raise ExportError(f"a person named {self.name!r} makes no file name; use letters and digits")
+        if self.mesh is not None and self.mesh.weights.shape[1] != len(self.skeleton.joint_names):
+            raise ValueError(f"the mesh of {self.name!r} follows {self.mesh.weights.shape[1]} joints")
 
     @property
     def rest_xyz(self) -> FloatArray:

@@ -1,0 +1,201 @@
+"""FBX, binary, written by our own hand: what Unreal, Unity, Maya, MotionBuilder and Blender read.
+
+Y up, facing +Z, centimetres, no scale and no helper node above the skeleton, the T pose as the pose at rest,
+one take with a key on every frame. What each reader insists on stands where it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, Literal
+
+from exporters.animation import Animation, animate
+from exporters.axes import Axes
+from exporters.errors import ExportError
+from exporters.fbx.binary import CREATION_TIME, FILE_ID, Node, encode, i32, i64, raw, text
+from exporters.fbx.character import add_character
+from exporters.fbx.objects import (
+    Scene,
+    enum,
+    integer,
+    number,
+    p,
+    properties,
+    string,
+    ticks,
+    time,
+    vector,
+)
+from exporters.take import Take
+from rigs.rig_names import DEFAULT_RIG
+
+FBX_AXES: Final = Axes(up="+y", forward="+z", unit="cm")
+"""What Maya and MotionBuilder are, and what every reader converts from without a scale on the root."""
+
+Version = Literal[7400, 7500]
+
+_TIME_MODES: Final = {
+    120: 1, 100: 2, 60: 3, 50: 4, 48: 5, 30: 6, 30000 / 1001: 9, 25: 10, 24: 11, 1000: 12,
+    24000 / 1001: 13, 96: 15, 72: 16, 60000 / 1001: 17, 120000 / 1001: 18,
+}  # fmt: skip
+"""FBX's numbers of frame rates."""
+_CUSTOM_RATE: Final = 14
+_SAME_RATE: Final = 1e-4
+"""Relative: 29.97 is meant for 30000/1001."""
+
+
+def export_fbx(
+    take: Take,
+    /,
+    *,
+    rig: str | Mapping[str, str] = DEFAULT_RIG,
+    mesh: bool = True,
+    one_file: bool = False,
+    version: Version = 7400,
+    start_frame: int = 0,
+    end_frame: int | None = None,
+) -> dict[str, bytes]:
+    """One FBX file for each person, or one for all.
+
+    Args:
+        take: the people and their motions.
+        rig: joint names: a preset, a TOML file's path, or {our joint: name}.
+        mesh: write the body's skin where the character has one; Unreal makes a skeleton of nothing else.
+        one_file: all people in one file, the names of their joints behind ``<person>:``.
+        version: 7400 is read by everything; 7500 holds more than 4 GiB.
+        start_frame: first frame of the motion that is written; it lies at time 0 of the file.
+        end_frame: frame after the last one, counted from the end where negative; all if left out.
+
+    Returns:
+        {file name: contents}; the same bytes for the same input.
+
+    Raises:
+        ExportError: an unknown option, a name that FBX cannot hold, or frames without a pose.
+    """
+    if version not in (7400, 7500):
+        raise ExportError(f"version must be 7400 or 7500, not {version}")
+    frames = slice(start_frame, end_frame)
+    animations = [animate(character, rig, FBX_AXES, frames) for character in take.characters]
+    if not mesh:
+        animations = [replace(animation, mesh=None) for animation in animations]
+    for animation in animations:
+        _check_names(animation)
+    if one_file:
+        return {f"{take.name}.fbx": _file(take.name, animations, version)}
+    return {f"{one.name}.fbx": _file(take.name, [one], version) for one in animations}
+
+
+def _check_names(animation: Animation) -> None:
+    names = animation.hierarchy.names
+    for name in names:
+        if not name or any(ord(sign) < 32 for sign in name):
+            raise ExportError(f"FBX cannot hold the joint name {name!r}; use visible characters")
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ExportError(f"the rig gives the name {double[0]!r} to more than one joint; rename one")
+
+
+def _file(name: str, animations: list[Animation], version: int) -> bytes:
+    """One file of these characters."""
+    scene = Scene()
+    rate_hz = animations[0].rate_hz
+    stop_s = max((len(animation.root_xyz) - 1) / animation.rate_hz for animation in animations)
+    span = [time(key, value) for key, value in _span(stop_s).items()]
+    stack = scene.add("AnimationStack", name, "AnimStack", "", properties(*span))
+    layer = scene.add("AnimationLayer", "BaseLayer", "AnimLayer", "", scope=True)
+    scene.connect(layer, stack)
+    for animation in animations:
+        prefix = f"{animation.name}:" if len(animations) > 1 else ""
+        add_character(scene, animation, layer, prefix)
+    return encode(_top_level(scene, name, rate_hz, stop_s, version), version)
+
+
+def _span(stop_s: float) -> dict[str, float]:
+    return {"LocalStart": 0.0, "LocalStop": stop_s, "ReferenceStart": 0.0, "ReferenceStop": stop_s}
+
+
+def _top_level(scene: Scene, name: str, rate_hz: float, stop_s: float, version: int) -> list[Node]:
+    """The nodes of a file, in the order that readers expect."""
+    span = (i64(0), i64(ticks(stop_s)))
+    take = (
+        Node("FileName", (text(f"{name}.tak"),)),
+        Node("LocalTime", span),
+        Node("ReferenceTime", span),
+    )
+    document = Node(
+        "Document",
+        (i64(1), text("Scene"), text("Scene")),
+        (properties(string("ActiveAnimStackName", name)), Node("RootNode", (i64(0),))),
+    )
+    return [
+        _header(version),
+        Node("FileId", (raw(FILE_ID),)),
+        Node("CreationTime", (text(CREATION_TIME),)),
+        Node("Creator", (text("Mocap Studio"),)),
+        _global_settings(rate_hz, stop_s),
+        Node("Documents", (), (Node("Count", (i32(1),)), document)),
+        Node("References", scope=True),
+        scene.definitions(),
+        Node("Objects", (), tuple(scene.objects)),
+        Node("Connections", (), tuple(scene.connections)),
+        Node("Takes", (), (Node("Current", (text(name),)), Node("Take", (text(name),), take))),
+    ]
+
+
+def _header(version: int) -> Node:
+    """Who made the file; no date, so that the same input gives the same bytes."""
+    parts = ("Year", "Month", "Day", "Hour", "Minute", "Second", "Millisecond")
+    date = [Node(key, (i32(value),)) for key, value in zip(parts, (1970, 1, 1, 10, 0, 0, 0), strict=True)]
+    scene_info = Node(
+        "SceneInfo",
+        (text("GlobalInfo\x00\x01SceneInfo"), text("UserData")),
+        (
+            Node("Type", (text("UserData"),)),
+            Node("Version", (i32(100),)),
+            Node("MetaData", (), (Node("Version", (i32(100),)), Node("Title", (text(""),)))),
+            properties(
+                p("Original", "Compound", "", ""),
+                string("Original|ApplicationVendor", "Mocap Studio"),
+                string("Original|ApplicationName", "Mocap Studio"),
+            ),
+        ),
+    )
+    return Node(
+        "FBXHeaderExtension",
+        (),
+        (
+            Node("FBXHeaderVersion", (i32(1003),)),
+            Node("FBXVersion", (i32(version),)),
+            Node("EncryptionType", (i32(0),)),
+            Node("CreationTimeStamp", (), (Node("Version", (i32(1000),)), *date)),
+            Node("Creator", (text("Mocap Studio"),)),
+            scene_info,
+        ),
+    )
+
+
+def _global_settings(rate_hz: float, stop_s: float) -> Node:
+    mode = next(
+        (number for rate, number in _TIME_MODES.items() if abs(rate_hz / rate - 1) < _SAME_RATE), _CUSTOM_RATE
+    )
+    signs = [integer(f"{axis}AxisSign", 1) for axis in ("Up", "Front")]
+    entries = (
+        integer("UpAxis", 1),
+        signs[0],
+        integer("FrontAxis", 2),
+        signs[1],
+        integer("CoordAxis", 0),
+        integer("CoordAxisSign", 1),
+        integer("OriginalUpAxis", 1),
+        integer("OriginalUpAxisSign", 1),
+        number("UnitScaleFactor", 1.0),
+        number("OriginalUnitScaleFactor", 1.0),
+        vector("AmbientColor", "ColorRGB", "", (0.0, 0.0, 0.0)),
+        string("DefaultCamera", "Producer Perspective"),
+        enum("TimeMode", mode),
+        time("TimeSpanStart", 0.0),
+        time("TimeSpanStop", stop_s),
+        number("CustomFrameRate", rate_hz if mode == _CUSTOM_RATE else -1.0),
+    )
+    return Node("GlobalSettings", (), (Node("Version", (i32(1000),)), properties(*entries)))

@@ -1,0 +1,263 @@
+"""A character in an FBX scene: joints, bind pose, skin, and the curves that move them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters.animation import Animation
+from exporters.axes import FloatArray
+from exporters.euler import continuous_euler
+from exporters.fbx.binary import Node, array, f64, flag, i32, i64, text
+from exporters.fbx.objects import TICKS_PER_SECOND, Scene, enum, number, properties, string, vector
+from rigs.mesh import SkinnedMesh
+
+_LINEAR = 4
+"""Interpolation flag of a key: readers agree on no other."""
+_KEY_VERSION = 4009
+_INFLUENCES = 4
+"""Joints to a vertex; game engines and three.js use no more."""
+
+
+def add_character(scene: Scene, animation: Animation, layer: int | None, prefix: str) -> list[int]:
+    """Add one character.
+
+    Args:
+        scene: the scene; objects are added to it.
+        animation: the character, in the file's axes.
+        layer: id of the animation layer, or None for a character at rest.
+        prefix: put before the names of its joints, where several people share a file.
+
+    Returns:
+        Ids of its joints.
+    """
+    joints = _add_joints(scene, animation, prefix, animated=layer is not None)
+    if animation.mesh is not None:
+        _add_skin(scene, animation, animation.mesh.strongest(_INFLUENCES), joints, prefix)
+    if layer is not None:
+        _add_curves(scene, animation, joints, layer)
+    return joints
+
+
+def _add_joints(scene: Scene, animation: Animation, prefix: str, *, animated: bool) -> list[int]:
+    ids: list[int] = []
+    hierarchy = animation.hierarchy
+    for joint, (name, parent) in enumerate(zip(hierarchy.names, hierarchy.parents, strict=True)):
+        moved = "A+" if animated else "A"
+        model = scene.add(
+            "Model",
+            prefix + name,
+            "Model",
+            "LimbNode",
+            Node("Version", (i32(232),)),
+            properties(
+                enum("RotationOrder", 0),
+                flag_property("RotationActive"),
+                enum("InheritType", 1),
+                vector("Lcl Translation", "Lcl Translation", moved, animation.offsets[joint]),
+                vector("Lcl Rotation", "Lcl Rotation", moved, (0.0, 0.0, 0.0)),
+                vector("Lcl Scaling", "Lcl Scaling", "A", (1.0, 1.0, 1.0)),
+                *_user_properties(animation, joint),
+            ),
+            Node("MultiLayer", (i32(0),)),
+            Node("MultiTake", (i32(0),)),
+            Node("Shading", (flag(True),)),
+            Node("Culling", (text("CullingOff"),)),
+        )
+        attribute = scene.add(
+            "NodeAttribute",
+            prefix + name,
+            "NodeAttribute",
+            "LimbNode",
+            Node("TypeFlags", (text("Skeleton"),)),
+            properties(number("Size", 1.0)),
+        )
+        scene.connect(model, ids[parent] if parent >= 0 else 0)
+        scene.connect(attribute, model)
+        ids.append(model)
+    return ids
+
+
+def flag_property(name: str) -> Node:
+    """A boolean that is set."""
+    return Node("P", (text(name), text("bool"), text(""), text(""), i32(1)))
+
+
+def _user_properties(animation: Animation, joint: int) -> list[Node]:
+    """On the root: whose motion this is."""
+    return [string("mocap_person", animation.name, "U")] if joint == 0 else []
+
+
+def _add_skin(scene: Scene, animation: Animation, mesh: SkinnedMesh, joints: list[int], prefix: str) -> None:
+    name = f"{prefix}{animation.name}_body"
+    model = scene.add(
+        "Model",
+        name,
+        "Model",
+        "Mesh",
+        Node("Version", (i32(232),)),
+        properties(
+            enum("InheritType", 1),
+            vector("Lcl Translation", "Lcl Translation", "A", (0.0, 0.0, 0.0)),
+            vector("Lcl Rotation", "Lcl Rotation", "A", (0.0, 0.0, 0.0)),
+            vector("Lcl Scaling", "Lcl Scaling", "A", (1.0, 1.0, 1.0)),
+        ),
+        Node("Shading", (flag(True),)),
+        Node("Culling", (text("CullingOff"),)),
+    )
+    geometry = scene.add("Geometry", name, "Geometry", "Mesh", *_geometry(mesh))
+    material = scene.add(
+        "Material",
+        f"{name}_material",
+        "Material",
+        "",
+        Node("Version", (i32(102),)),
+        Node("ShadingModel", (text("lambert"),)),
+        Node("MultiLayer", (i32(0),)),
+        properties(vector("DiffuseColor", "Color", "A", (0.62, 0.64, 0.68))),
+    )
+    skin = scene.add(
+        "Deformer",
+        name,
+        "Deformer",
+        "Skin",
+        Node("Version", (i32(101),)),
+        Node("Link_DeformAcuracy", (f64(50.0),)),
+    )
+    scene.connect(model, 0)
+    scene.connect(geometry, model)
+    scene.connect(material, model)
+    scene.connect(skin, geometry)
+    bind = _bind_matrices(animation.rest_xyz)
+    for joint, ident in enumerate(joints):
+        cluster = scene.add(
+            "Deformer",
+            prefix + animation.hierarchy.names[joint],
+            "SubDeformer",
+            "Cluster",
+            *_cluster(mesh.weights[:, joint], bind[joint]),
+        )
+        scene.connect(cluster, skin)
+        scene.connect(ident, cluster)
+    everything = [model, *joints]
+    places = [
+        Node("PoseNode", (), (Node("Node", (i64(ident),)), Node("Matrix", (array(matrix.T, "d"),))))
+        for ident, matrix in zip(everything, [np.eye(4), *bind], strict=True)
+    ]
+    scene.add(
+        "Pose",
+        name,
+        "Pose",
+        "BindPose",
+        Node("Type", (text("BindPose"),)),
+        Node("Version", (i32(100),)),
+        Node("NbPoseNodes", (i32(len(everything)),)),
+        *places,
+    )
+
+
+def _geometry(mesh: SkinnedMesh) -> list[Node]:
+    faces = mesh.faces.astype(np.int32)
+    polygons = faces.copy()
+    polygons[:, -1] = -polygons[:, -1] - 1  # the last corner of a polygon is marked by its complement
+
+    def layer(name: str, data: str, values: FloatArray) -> Node:
+        return Node(
+            name,
+            (i32(0),),
+            (
+                Node("Version", (i32(101),)),
+                Node("Name", (text("UVMap" if data == "UV" else ""),)),
+                Node("MappingInformationType", (text("ByPolygonVertex"),)),
+                Node("ReferenceInformationType", (text("IndexToDirect"),)),
+                Node(data, (array(values, "d"),)),
+                Node(f"{data}Index" if data == "UV" else "NormalsIndex", (array(faces, "i"),)),
+            ),
+        )
+
+    material = Node(
+        "LayerElementMaterial",
+        (i32(0),),
+        (
+            Node("Version", (i32(101),)),
+            Node("Name", (text(""),)),
+            Node("MappingInformationType", (text("AllSame"),)),
+            Node("ReferenceInformationType", (text("IndexToDirect"),)),
+            Node("Materials", (array(np.zeros(1), "i"),)),
+        ),
+    )
+    elements = [
+        Node("LayerElement", (), (Node("Type", (text(name),)), Node("TypedIndex", (i32(0),))))
+        for name in ("LayerElementNormal", "LayerElementMaterial", "LayerElementUV")
+    ]
+    return [
+        Node("GeometryVersion", (i32(124),)),
+        Node("Vertices", (array(mesh.vertices, "d"),)),
+        Node("PolygonVertexIndex", (array(polygons, "i"),)),
+        layer("LayerElementNormal", "Normals", mesh.normals),
+        layer("LayerElementUV", "UV", mesh.uv),
+        material,
+        Node("Layer", (i32(0),), (Node("Version", (i32(100),)), *elements)),
+    ]
+
+
+def _bind_matrices(rest_xyz: FloatArray) -> FloatArray:
+    """(N, 4, 4) world from joint at rest: the frames are parallel to the world's."""
+    matrices = np.tile(np.eye(4), (len(rest_xyz), 1, 1))
+    matrices[:, :3, 3] = rest_xyz
+    return matrices
+
+
+def _cluster(weights: FloatArray, bind: FloatArray) -> list[Node]:
+    """Vertices that follow one joint. Every joint gets one, or readers could not know where it was bound."""
+    indices = np.flatnonzero(weights)
+    if not len(indices):
+        indices = np.zeros(1, dtype=np.int64)
+    return [
+        Node("Version", (i32(100),)),
+        Node("UserData", (text(""), text(""))),
+        Node("Indexes", (array(indices, "i"),)),
+        Node("Weights", (array(weights[indices], "d"),)),
+        Node("Transform", (array(np.linalg.inv(bind).T, "d"),)),
+        Node("TransformLink", (array(bind.T, "d"),)),
+    ]
+
+
+def _add_curves(scene: Scene, animation: Animation, joints: list[int], layer: int) -> None:
+    key_ticks = np.round(animation.time_s * TICKS_PER_SECOND).astype(np.int64)
+    degrees = np.rad2deg(continuous_euler(animation.rotation, "ZYX"))[..., ::-1]  # FBX's XYZ is Rz Ry Rx
+    for joint, ident in enumerate(joints):
+        if joint == 0:
+            _add_curve_node(scene, layer, ident, "T", "Lcl Translation", key_ticks, animation.root_xyz)
+        _add_curve_node(scene, layer, ident, "R", "Lcl Rotation", key_ticks, degrees[:, joint])
+
+
+def _add_curve_node(
+    scene: Scene,
+    layer: int,
+    model: int,
+    name: str,
+    channel: str,
+    key_ticks: NDArray[np.int64],
+    values: FloatArray,
+) -> None:
+    """Three curves over (T, 3) values of one property of a model."""
+    defaults = [number(f"d|{axis}", float(values[0, row]), "A") for row, axis in enumerate("XYZ")]
+    node = scene.add("AnimationCurveNode", name, "AnimCurveNode", "", properties(*defaults))
+    scene.connect(node, layer)
+    scene.connect(node, model, channel)
+    for row, axis in enumerate("XYZ"):
+        curve = scene.add(
+            "AnimationCurve",
+            "",
+            "AnimCurve",
+            "",
+            Node("Default", (f64(float(values[0, row])),)),
+            Node("KeyVer", (i32(_KEY_VERSION),)),
+            Node("KeyTime", (array(key_ticks, "l"),)),
+            Node("KeyValueFloat", (array(values[:, row], "f"),)),
+            Node("KeyAttrFlags", (array(np.array([_LINEAR]), "i"),)),
+            Node("KeyAttrDataFloat", (array(np.zeros(4), "f"),)),
+            Node("KeyAttrRefCount", (array(np.array([len(key_ticks)]), "i"),)),
+        )
+        scene.connect(curve, node, f"d|{axis}")

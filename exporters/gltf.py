@@ -1,0 +1,214 @@
+"""glTF 2.0 in one binary file (GLB): skin and animation for the web, engines and viewers.
+
+Y up, facing +Z, metres, as the format demands. A key on every frame, linear between them.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters.animation import Animation, animate
+from exporters.axes import Axes, FloatArray
+from exporters.errors import ExportError
+from exporters.take import Take
+from rigs.mesh import SkinnedMesh
+from rigs.rig_names import DEFAULT_RIG
+
+GLTF_AXES: Final = Axes(up="+y", forward="+z", unit="m")
+"""The format's own: metres, Y up."""
+
+_MAGIC, _JSON_CHUNK, _BINARY_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
+_COMPONENT: Final = {"float32": 5126, "uint16": 5123, "uint32": 5125}
+_KIND: Final = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
+_VERTICES, _INDICES = 34962, 34963
+_INFLUENCES: Final = 4
+"""Joints to a vertex: what one set of attributes holds."""
+
+
+def export_glb(
+    take: Take,
+    /,
+    *,
+    rig: str | Mapping[str, str] = DEFAULT_RIG,
+    mesh: bool = True,
+    one_file: bool = False,
+    start_frame: int = 0,
+    end_frame: int | None = None,
+) -> dict[str, bytes]:
+    """One GLB file for each person, or one for all.
+
+    Args:
+        take: the people and their motions.
+        rig: joint names: a preset, a TOML file's path, or {our joint: name}.
+        mesh: write the body's skin where the character has one.
+        one_file: all people in one file.
+        start_frame: first frame of the motion that is written; it lies at time 0 of the file.
+        end_frame: frame after the last one, counted from the end where negative; all if left out.
+
+    Returns:
+        {file name: contents}; the same bytes for the same input.
+
+    Raises:
+        ExportError: a rig that does not suit, or frames without a pose.
+    """
+    frames = slice(start_frame, end_frame)
+    animations = [animate(character, rig, GLTF_AXES, frames) for character in take.characters]
+    if not mesh:
+        animations = [replace(animation, mesh=None) for animation in animations]
+    if one_file:
+        return {f"{take.name}.glb": _file(take.name, animations)}
+    return {f"{one.name}.glb": _file(take.name, [one]) for one in animations}
+
+
+@dataclass
+class _Document:
+    """The JSON part and the binary part as they grow."""
+
+    json: dict[str, Any] = field(default_factory=dict[str, Any])
+    binary: bytearray = field(default_factory=bytearray)
+
+    def add(self, kind: str, item: dict[str, Any]) -> int:
+        """Append to one of the lists and return the index."""
+        items = self.json.setdefault(kind, [])
+        items.append(item)
+        return len(items) - 1
+
+    def accessor(self, values: NDArray[Any], *, target: int | None = None, bounds: bool = False) -> int:
+        """Store an array (N,), (N, C) or (N, 4, 4); returns the accessor's index."""
+        flat = np.ascontiguousarray(values.reshape(len(values), -1))
+        self.binary += bytes(-len(self.binary) % 4)
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": flat.nbytes}
+        self.binary += flat.tobytes()
+        accessor: dict[str, Any] = {
+            "bufferView": self.add("bufferViews", view | ({"target": target} if target else {})),
+            "componentType": _COMPONENT[flat.dtype.name],
+            "count": len(flat),
+            "type": _KIND[flat.shape[1]],
+        }
+        if bounds:
+            accessor |= {"min": flat.min(0).tolist(), "max": flat.max(0).tolist()}
+        return self.add("accessors", accessor)
+
+
+def _file(name: str, animations: list[Animation]) -> bytes:
+    document = _Document({"asset": {"version": "2.0", "generator": "Mocap Studio"}, "scene": 0})
+    motion: dict[str, Any] = {"name": name, "samplers": [], "channels": []}
+    roots: list[int] = []
+    for animation in animations:
+        joints = _add_joints(document, animation)
+        roots.append(joints[0])
+        if animation.mesh is not None:
+            roots.append(_add_skin(document, animation, animation.mesh.strongest(_INFLUENCES), joints))
+        _add_motion(document, animation, joints, motion)
+    document.json["scenes"] = [{"name": name, "nodes": roots}]
+    document.json["animations"] = [motion]
+    document.json["buffers"] = [{"byteLength": len(document.binary)}]
+    return _pack(document)
+
+
+def _add_joints(document: _Document, animation: Animation) -> list[int]:
+    """The joints as nodes at rest; indices of them."""
+    hierarchy = animation.hierarchy
+    ids = [
+        document.add("nodes", {"name": name, "translation": offset.tolist()})
+        for name, offset in zip(hierarchy.names, animation.offsets, strict=True)
+    ]
+    for joint, ident in enumerate(ids):
+        children = [ids[child] for child in hierarchy.children(joint)]
+        if children:
+            document.json["nodes"][ident]["children"] = children
+    document.json["nodes"][ids[0]]["extras"] = {"person": animation.name}
+    return ids
+
+
+def _add_skin(document: _Document, animation: Animation, mesh: SkinnedMesh, joints: list[int]) -> int:
+    """The skinned mesh; its node stands at the top of the scene, where validators want it."""
+    inverse_bind = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
+    inverse_bind[:, :3, 3] = -animation.rest_xyz
+    skin = document.add(
+        "skins",
+        {
+            "inverseBindMatrices": document.accessor(np.swapaxes(inverse_bind, 1, 2)),
+            "joints": joints,
+            "skeleton": joints[0],
+        },
+    )
+    order = np.argsort(-mesh.weights, axis=1, kind="stable")[:, :_INFLUENCES]
+    weights = np.take_along_axis(mesh.weights, order, axis=1).astype(np.float32)
+    weights /= weights.sum(axis=1, keepdims=True)
+    influences = np.where(weights > 0, order, 0).astype(np.uint16)
+    attributes = {
+        "POSITION": document.accessor(mesh.vertices.astype(np.float32), target=_VERTICES, bounds=True),
+        "NORMAL": document.accessor(_unit(mesh.normals), target=_VERTICES),
+        "TEXCOORD_0": document.accessor((mesh.uv * [1, -1] + [0, 1]).astype(np.float32), target=_VERTICES),
+        "JOINTS_0": document.accessor(influences, target=_VERTICES),
+        "WEIGHTS_0": document.accessor(weights, target=_VERTICES),
+    }
+    material = {
+        "name": f"{animation.name}_material",
+        "pbrMetallicRoughness": {"baseColorFactor": [0.62, 0.64, 0.68, 1.0], "metallicFactor": 0.0},
+    }
+    primitive = {
+        "attributes": attributes,
+        "indices": document.accessor(mesh.faces.astype(np.uint32).ravel(), target=_INDICES),
+        "material": document.add("materials", material),
+    }
+    name = f"{animation.name}_body"
+    number = document.add("meshes", {"name": name, "primitives": [primitive]})
+    return document.add("nodes", {"name": name, "mesh": number, "skin": skin})
+
+
+def _add_motion(document: _Document, animation: Animation, joints: list[int], motion: dict[str, Any]) -> None:
+    time = document.accessor(animation.time_s.astype(np.float32), bounds=True)
+
+    def channel(node: int, path: str, values: FloatArray) -> None:
+        output = document.accessor(values.astype(np.float32))
+        motion["samplers"].append({"input": time, "output": output, "interpolation": "LINEAR"})
+        target = {"node": node, "path": path}
+        motion["channels"].append({"sampler": len(motion["samplers"]) - 1, "target": target})
+
+    quaternions = continuous_quaternions(animation.rotation)
+    channel(joints[0], "translation", animation.root_xyz)
+    for joint, node in enumerate(joints):
+        channel(node, "rotation", quaternions[:, joint])
+
+
+def continuous_quaternions(rotation: FloatArray) -> FloatArray:
+    """(T, ..., 4) x, y, z, w of rotations (T, ..., 3, 3); from frame to frame they take the short way."""
+    from scipy.spatial.transform import Rotation
+
+    quaternion = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_quat().reshape(*rotation.shape[:-2], 4)
+    turned = (quaternion[1:] * quaternion[:-1]).sum(-1) < 0
+    sign = np.where(np.cumsum(turned, axis=0) % 2 == 1, -1.0, 1.0)
+    quaternion[1:] *= sign[..., None]
+    return quaternion
+
+
+def _unit(vectors: FloatArray) -> NDArray[np.float32]:
+    single = vectors.astype(np.float32)
+    return single / np.linalg.norm(single, axis=-1, keepdims=True)
+
+
+def _pack(document: _Document) -> bytes:
+    text = json.dumps(document.json, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    binary = bytes(document.binary) + bytes(-len(document.binary) % 4)
+    size = 12 + 8 + len(text) + 8 + len(binary)
+    if size > 0xFFFFFFFF:
+        raise ExportError("more than 4 GiB of GLB; export a shorter range")
+    return b"".join(
+        [
+            struct.pack("<III", _MAGIC, 2, size),
+            struct.pack("<II", len(text), _JSON_CHUNK),
+            text,
+            struct.pack("<II", len(binary), _BINARY_CHUNK),
+            binary,
+        ]
+    )
