@@ -104,7 +104,27 @@ def render_session(
         )
     studio = demo_studio(cameras=cameras, seconds=seconds, seed=seed, size_px=size_px)
     wanted = {"cameras": cameras, "seconds": float(seconds), "seed": seed, "size_px": list(size_px)}
-    session = _session(folder, studio, wanted)
+    return film_session(folder, studio, wanted, progress=progress)
+
+
+def film_session(
+    folder: Path, studio: Studio, made_of: dict[str, Any], *, progress: Progress = silent
+) -> Session:
+    """Film what a studio shows into a new session; a run that was stopped goes on when called again.
+
+    Args:
+        folder: becomes the session, with the truth in ``truth/``; the chain never looks there.
+        studio: what to film.
+        made_of: plain data that tells this footage from other footage; kept beside the truth.
+        progress: told of the frames.
+
+    Returns:
+        The truth, laid out like a session.
+
+    Raises:
+        InputError: the folder holds something else, or other footage.
+    """
+    session = _session(folder, studio, made_of)
     film(studio, session, take=TAKE, progress=progress)
     return write_truth(studio, folder / "truth", take=TAKE)
 

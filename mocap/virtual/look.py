@@ -34,6 +34,10 @@ class Look:
     """Shoes; their soles are white."""
     sleeve: float = 1.15
     """Length of the sleeves: 1 ends at the elbow, 2 at the wrist."""
+    leg: float = 2.0
+    """Length of the trousers: 1 ends at the knee, 2 at the ankle."""
+    stripe: float = 1.0
+    """How much a stripe across the chest stands out; 0 for none."""
     cloth_m: float = 0.009
     """How far cloth stands off the skin, mean; half of it varies from place to place."""
     hair_m: float = 0.016
@@ -47,6 +51,7 @@ class Marks:
     """Places on one resting body that clothes and face are painted by, metres, pelvis at the origin."""
 
     ankle_y: float
+    knee_y: float
     waist_y: float
     neck_y: float
     elbow_x: float
@@ -70,6 +75,7 @@ class Marks:
         keypoints = dict(zip(body.keypoint_names, body.keypoint_regressor.numpy() @ vertices, strict=True))
         return Marks(
             ankle_y=float(place["left_ankle"][1]),
+            knee_y=float(place["left_knee"][1]),
             waist_y=float(place["spine1"][1]),
             neck_y=float(place["neck"][1]),
             elbow_x=float(place["left_elbow"][0]),
@@ -93,7 +99,8 @@ def paint(look: Look, marks: Marks, rest: FloatArray) -> FloatArray:
     shirt, trousers, shoes = _clothes(look, marks, rest)
     color[shirt] = look.shirt
     stripe = shirt & (np.abs(up - (marks.neck_y - 0.22)) < 0.035) & (side < 0.3)
-    color[stripe] = np.array(look.shirt) * 0.45 + 0.5
+    pale = 0.55 * look.stripe
+    color[stripe] = np.array(look.shirt) * (1 - pale) + 0.5 * look.stripe
     color[trousers] = look.trousers
     color[trousers & (up > marks.waist_y + 0.005)] = (0.10, 0.07, 0.05)
     color[shoes] = look.shoes
@@ -131,7 +138,9 @@ def _clothes(look: Look, marks: Marks, rest: FloatArray) -> tuple[NDArray[np.boo
     opening = (side < 0.085) & (up > neckline)
     shirt = (up > marks.waist_y - 0.02 + wave) & (side < sleeve_x + wave) & ~opening & ~_is_head(marks, rest)
     shoes = up < marks.ankle_y + 0.012
-    trousers = (up <= marks.waist_y - 0.02 + wave) & ~shoes & (side < 0.4)
+    hem_y = marks.knee_y + (look.leg - 1) * (marks.ankle_y - marks.knee_y)
+    legs = (up > hem_y + wave) if look.leg < 2 else ~shoes
+    trousers = (up <= marks.waist_y - 0.02 + wave) & legs & ~shoes & (side < 0.4)
     return shirt, trousers, shoes
 
 

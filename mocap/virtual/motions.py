@@ -6,7 +6,7 @@ body's proportions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,8 +28,8 @@ _PELVIS_SMOOTH_S = 0.11
 """How much the pelvis smooths out the steps, standard deviation in seconds."""
 _LEG_REACH = 0.992
 """The share of the leg's length that is used at most: standing knees are not locked."""
-_LIFT_M = 0.07
-"""How high the middle of the foot passes over the floor."""
+_HOP_SMOOTH_S = 0.04
+"""How much take-off and landing of a jump are smoothed, standard deviation in seconds."""
 _PUSH_OFF_DEG = 32.0
 """How far the heel has risen when the foot leaves the floor."""
 _WORLD_FROM_BODY = Rotation.from_euler("x", 90, degrees=True)
@@ -192,8 +192,21 @@ def _plan(script: Script, legs: _Legs, time_s: FloatArray) -> _Plan:
     standing = max(lowest.max(), 0.1)
     height = gaussian_filter1d(lowest, sigma, mode="nearest")
     # A crouch is measured from standing height, not from what a bent pelvis could reach.
-    height = np.minimum(height, standing - drop)
-    return _Plan(feet, np.column_stack([ground, height]), pelvis)
+    lower = np.maximum(height - (standing - drop), 0.0)
+    # A crouch begins with a corner there, which a body has not.
+    height = height - gaussian_filter1d(lower, _HOP_SMOOTH_S * _PLAN_HZ, mode="nearest")
+    up = np.array([0.0, 0.0, 1.0]) * _hop(script, time_s)[:, None]
+    feet = {side: replace(foot, ball_world=foot.ball_world + up) for side, foot in feet.items()}
+    return _Plan(feet, np.column_stack([ground, height]) + up, pelvis)
+
+
+def _hop(script: Script, time_s: FloatArray) -> FloatArray:
+    """(T,) metres: how high jumps lift feet and body at the plan's times."""
+    height = np.zeros(len(time_s))
+    for hop in script.hops:
+        share = (time_s - hop.start_s) / (hop.end_s - hop.start_s)
+        height += hop.height_m * np.clip(4 * share * (1 - share), 0, None)
+    return gaussian_filter1d(height, _HOP_SMOOTH_S * _PLAN_HZ, mode="nearest")
 
 
 def _over_the_feet(feet: dict[Side, _FootPlan], legs: _Legs) -> FloatArray:
@@ -228,7 +241,9 @@ def _plan_foot(script: Script, side: Side, legs: _Legs, time_s: FloatArray) -> _
         ball_xy += blend * (np.array(step.xy_world) - ball_xy[-1])
         yaw += blend[:, 0] * (step.yaw_rad - yaw[-1])
         bump = np.clip(4 * share * (1 - share), 0, None) ** 2
-        lift += _LIFT_M * bump
+        lift += step.lift_m * bump
+        ball_xy += bump[:, None] * np.array(step.swing_m)
+        pitch += np.radians(step.heel_up_deg) * bump
         stride = min(1.0, float(np.linalg.norm(np.array(step.xy_world) - place)) / 0.4)
         rise = least_jerk((share + 0.35) / 0.5) * (1 - least_jerk((share - 0.15) / 0.7))
         pitch += np.radians(_PUSH_OFF_DEG) * stride * rise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -87,7 +87,37 @@ class Wave:
     """From rest to rest."""
 
 
-Move = Stand | Walk | Turn | Reach | Crouch | Wave
+Angles = tuple[float, float, float]
+"""A rotation vector as it is on the left side, degrees."""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One beat of a dance: something with the feet, while arms, trunk and head go to their next pose."""
+
+    seconds: float = 0.5
+    """How long."""
+    feet: Literal["stay", "step", "turn", "kick", "jump", "squat"] = "stay"
+    """What the feet do: nothing, a step each, a step each to turn, one leg kicks, both jump, both bend."""
+    side: Side = "left"
+    """Which foot is first, or kicks."""
+    way_m: tuple[float, float] = (0.0, 0.0)
+    """How far a step or a jump goes, or a kick swings out: ahead and to the left, metres."""
+    angle_deg: float = 0.0
+    """How far a turn turns; positive is to the performer's left."""
+    height_m: float = 0.0
+    """Height of a kick or a jump, depth of a squat."""
+    left_arm: Mapping[str, Angles] = field(default_factory=dict)
+    """Joints of the left arm (as ``RELAXED_DEG`` names them) at the end of the beat; others hang."""
+    right_arm: Mapping[str, Angles] = field(default_factory=dict)
+    """The same of the right arm."""
+    trunk_deg: Angles = (0.0, 0.0, 0.0)
+    """How the trunk is bent, over all joints of the spine, at the end of the beat."""
+    head_deg: Angles = (0.0, 0.0, 0.0)
+    """The same of neck and head."""
+
+
+Move = Stand | Walk | Turn | Reach | Crouch | Wave | Beat
 
 
 def least_jerk(fraction: FloatArray) -> FloatArray:
@@ -118,6 +148,11 @@ def default_moves(seconds: float) -> tuple[Move, ...]:
         moves.append(cycle[len(moves) % len(cycle)])
         total += duration(moves[-1])
     return tuple(moves)
+
+
+def flight_time(height_m: float) -> float:
+    """Seconds in the air of a jump of this height."""
+    return float(np.sqrt(8 * height_m / 9.81))
 
 
 def duration(move: Move) -> float:

@@ -25,6 +25,10 @@ class Room:
     """Direction towards the main light."""
     ambient: float = 0.52
     """Share of the light that comes from everywhere."""
+    floor_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """What the colours of the planks are multiplied by."""
+    wall_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """The same of walls and what is on them."""
     seed: int = 0
     """Of the planks and patterns."""
 
@@ -58,13 +62,14 @@ def room_color(room: Room, origin: FloatArray, direction: FloatArray) -> FloatAr
     color = np.empty((*axis.shape, 3), np.float32)
     flat = axis == 2
     floor = flat & (direction[..., 2] < 0)
-    color[floor] = _floor(point[floor], room.seed)
+    color[floor] = np.clip(_floor(point[floor], room.seed) * np.float32(room.floor_tint), 0, 1)
     color[flat & ~floor] = (0.86, 0.86, 0.84)
     for wall in (0, 1):
         for side in (False, True):
             seen = (axis == wall) & ((direction[..., wall] > 0) == side)
             along = point[seen][:, 1 - wall] * (1.0 if side else -1.0)
-            color[seen] = _wall(along, point[seen][:, 2], 2 * wall + side, room)
+            painted = _wall(along, point[seen][:, 2], 2 * wall + side, room)
+            color[seen] = np.clip(painted * np.float32(room.wall_tint), 0, 1)
     return color
 
 

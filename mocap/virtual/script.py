@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from mocap.virtual.moves import (
     RELAXED_DEG,
     SIDES,
+    Beat,
     Crouch,
     Move,
     Reach,
@@ -23,6 +25,7 @@ from mocap.virtual.moves import (
     Walk,
     Wave,
     duration,
+    flight_time,
     least_jerk,
     mirror_side,
 )
@@ -42,6 +45,24 @@ class Footstep:
     """Where the middle of the foot lands, metres."""
     yaw_rad: float
     """Direction of the foot when landed; 0 faces -y."""
+    lift_m: float = 0.07
+    """How high the middle of the foot passes over the floor."""
+    swing_m: tuple[float, float] = (0.0, 0.0)
+    """How far the foot swings out on its way, metres, world; a kick does."""
+    heel_up_deg: float = 0.0
+    """How far the heel rises on the way, besides what a stride does."""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """Both feet and the body in the air."""
+
+    start_s: float
+    """Take-off, seconds."""
+    end_s: float
+    """Landing, seconds."""
+    height_m: float
+    """How high the body rises."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,8 @@ class Script:
     """Steps of each foot, in time order."""
     keys: dict[str, list[tuple[float, FloatArray]]]
     """Channel -> (time, value): joint names in degrees; ``pelvis_drop`` and ``pelvis_back`` in metres."""
+    hops: list[Hop] = field(default_factory=list)
+    """Jumps, in time order."""
 
     def sample(self, channel: str, time_s: FloatArray, default: Sequence[float]) -> FloatArray:
         """(T, n) values of a channel, moving from key to key with least jerk.
@@ -111,6 +134,7 @@ class _Builder:
     next_side: int = 0
     footsteps: dict[Side, list[Footstep]] = field(default_factory=lambda: {"left": [], "right": []})
     keys: dict[str, list[tuple[float, FloatArray]]] = field(default_factory=lambda: defaultdict(list))
+    hops: list[Hop] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.xy = self.start_xy.copy()
@@ -118,7 +142,7 @@ class _Builder:
         self.start = {side: self._foot(side, self.xy, self.yaw) for side in SIDES}
 
     def script(self) -> Script:
-        return Script(self.now, self.start, self.start_yaw, self.footsteps, dict(self.keys))
+        return Script(self.now, self.start, self.start_yaw, self.footsteps, dict(self.keys), self.hops)
 
     def add(self, move: Move) -> None:
         before = self.now
@@ -132,6 +156,8 @@ class _Builder:
             self._crouch(move)
         elif isinstance(move, Wave):
             self._wave(move)
+        elif isinstance(move, Beat):
+            self._beat(move)
         self.now = before + duration(move)
 
     def _foot(self, side: Side, xy: FloatArray, yaw: float) -> tuple[float, float]:
@@ -143,9 +169,17 @@ class _Builder:
         side = SIDES[self.next_side]
         self.next_side = 1 - self.next_side
         # The foot is in the air for four fifths of the step: there is a moment with both feet down.
-        flight = (at_s + 0.1 * length_s, at_s + 0.9 * length_s)
-        self.footsteps[side].append(Footstep(*flight, self._foot(side, xy, yaw), yaw))
+        self._fly(side, at_s + 0.1 * length_s, at_s + 0.9 * length_s, xy, yaw)
         return side
+
+    def _fly(self, side: Side, start_s: float, end_s: float, xy: FloatArray, yaw: float, **how: Any) -> None:
+        self.footsteps[side].append(Footstep(start_s, end_s, self._foot(side, xy, yaw), yaw, **how))
+
+    def _on_floor(self, way_m: tuple[float, float]) -> FloatArray:
+        """A way ahead and to the left of the performer, in the world."""
+        ahead, left = way_m
+        cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
+        return np.array([ahead * sine + left * cosine, -ahead * cosine + left * sine])
 
     def _key(self, channel: str, at_s: float, value: Sequence[float]) -> None:
         course = self.keys[channel]
@@ -162,11 +196,10 @@ class _Builder:
         self._arm_key(side, at_s, **RELAXED_DEG)
 
     def _walk(self, move: Walk) -> None:
-        ahead = np.array([np.sin(self.yaw), -np.cos(self.yaw)])
         for index in range(move.steps):
             at_s = self.now + index * move.step_s
             if index < move.steps - 1:
-                self.xy = self.xy + ahead * move.step_m
+                self.xy = self.xy + self._on_floor((move.step_m, 0.0))
             side = self._step(at_s, move.step_s, self.xy, self.yaw)
             middle = at_s + 0.75 * move.step_s
             other: Side = "right" if side == "left" else "left"
@@ -240,6 +273,48 @@ class _Builder:
                 hand=(0.0, 0.0, 0.0),
             )
         self._relax(move.side, self.now + move.seconds)
+
+    def _beat(self, move: Beat) -> None:
+        end = self.now + move.seconds
+        for side, arm in (("left", move.left_arm), ("right", move.right_arm)):
+            self._arm_key(side, end, **{**RELAXED_DEG, **arm})
+        for joints, (x, y, z) in ((_SPINE, move.trunk_deg), (("neck", "head"), move.head_deg)):
+            for joint in joints:
+                self._key(joint, end, (x / len(joints), y / len(joints), z / len(joints)))
+        if move.feet == "kick":
+            swing = tuple(float(part) for part in self._on_floor(move.way_m))
+            how = {"lift_m": move.height_m, "swing_m": swing, "heel_up_deg": -25.0}
+            flight = (self.now + 0.05 * move.seconds, self.now + 0.95 * move.seconds)
+            self._fly(move.side, *flight, self.xy, self.yaw, **how)
+        elif move.feet == "jump":
+            self._jump(move)
+        elif move.feet == "squat":
+            self._key("pelvis_drop", self.now + 0.5 * move.seconds, (move.height_m,))
+            self._key("pelvis_drop", end, (0.0,))
+        elif move.feet in ("step", "turn"):
+            self.next_side = SIDES.index(move.side)
+            self.xy = self.xy + self._on_floor(move.way_m)
+            self.yaw += float(np.radians(move.angle_deg))
+            for half in (0.0, 0.5):
+                self._step(self.now + half * move.seconds, 0.5 * move.seconds, self.xy, self.yaw)
+
+    def _jump(self, move: Beat) -> None:
+        """Down, up and off the floor, and down again; a body in the air falls as gravity lets it."""
+        flight_s = flight_time(move.height_m)
+        rest_s = max(move.seconds - flight_s, 0.3)
+        off = self.now + 0.45 * rest_s
+        land, end = off + flight_s, self.now + rest_s + flight_s
+        for at_s, drop in ((off - 0.2 * rest_s, 0.14), (off + 0.05, 0.02), (land - 0.05, 0.02)):
+            self._key("pelvis_drop", at_s, (drop,))
+        self._key("pelvis_drop", land + 0.2 * rest_s, (0.12,))
+        self._key("pelvis_drop", end, (0.0,))
+        self.xy = self.xy + self._on_floor(move.way_m)
+        for side in SIDES:
+            self._fly(side, off, land, self.xy, self.yaw, lift_m=0.03, heel_up_deg=35.0)
+        self.hops.append(Hop(off, land, move.height_m))
+
+
+_SPINE = ("spine1", "spine2", "spine3")
 
 
 def _rest(channel: str, size: int) -> FloatArray:
