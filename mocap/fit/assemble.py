@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from calibration.cameras import Cameras
 from mocap.errors import InputError
 from mocap.fit.floor_terms import FloorTerm, SlipTerm
 from mocap.fit.joint_terms import LimitTerm, RestTerm, rest_sd_rad, twist_axis
 from mocap.fit.keypoint_term import KeypointTerm
 from mocap.fit.motion_terms import AccelerationTerm, SpeedTerm, Steps
+from mocap.fit.noise import Noise, with_scale
 from mocap.fit.problem import BorderPrior, Problem
+from mocap.fit.reprojection_term import Pixels, ReprojectionTerm
 from mocap.fit.state import Layout
 from mocap.fit.terms import Loss
 from mocap.settings import FitSettings
@@ -60,10 +63,16 @@ class Observations:
     """(T, K, 3, 3) metres²."""
     steps: Steps
     """Time between the frames."""
+    cameras: Cameras | None = None
+    """C cameras, where there are pixels."""
+    pixels: Pixels | None = None
+    """What these saw of the same keypoints; None for a fit to the 3D points."""
 
     def frames(self, which: Tensor, steps: Steps) -> Observations:
         """Some of the frames, with the time between those."""
-        return replace(self, xyz_world=self.xyz_world[which], covariance=self.covariance[which], steps=steps)
+        pixels = None if self.pixels is None else self.pixels.frames(which)
+        xyz_world, covariance = self.xyz_world[which], self.covariance[which]
+        return replace(self, xyz_world=xyz_world, covariance=covariance, steps=steps, pixels=pixels)
 
 
 def keypoints_on_body(body: Body, names: Sequence[str]) -> tuple[KeypointModel, list[int]]:
@@ -125,7 +134,7 @@ def _levers(body: Body, points: KeypointModel, joints: Tensor) -> set[int]:
 
 def make_problem(
     body: Body, layout: Layout, seen: Observations, settings: FitSettings,
-    *, soles: KeypointModel | None = None, support: Tensor | None = None,
+    *, soles: KeypointModel | None = None, support: Tensor | None = None, noise: Noise | None = None,
 ) -> Problem:  # fmt: skip
     """All terms of a fit.
 
@@ -136,12 +145,12 @@ def make_problem(
         settings: strengths.
         soles: points that stand on the floor; none leaves the floor out.
         support: (T, n) metres, the height that each of these stands on, NaN where it does not.
+        noise: what the pixels' errors are like; as told where left out.
     """
     share = independent_share(seen.steps, settings)
     names = [body.joint_names[joint] for joint in layout.active]
     jointed = [joint for joint in layout.active if body.parents[joint] >= 0]
     turning = [body.joint_names[joint] for joint in jointed]
-    floor = settings.floor_sd_m**2 * torch.eye(3, dtype=torch.float64)
     lower, upper = joint_limits(turning)
     walls = (lower - _WALL_SLACK_RAD, upper + _WALL_SLACK_RAD)
     axes = [twist_axis(name) for name in turning]
@@ -151,7 +160,7 @@ def make_problem(
     pelvis = torch.tensor([settings.acceleration_m_s2], dtype=torch.float64)
     speed = torch.tensor([_SPEED_SD_M_S] + [_SPEED_SD_RAD_S] * len(names), dtype=torch.float64)
     terms = [
-        KeypointTerm(seen.points, seen.xyz_world, seen.covariance + floor, Loss(share, settings.tail)),
+        _keypoint_term(seen, share, settings, noise),
         RestTerm(layout, jointed, rest_sd_rad(turning), Loss(share * _REST_SHARE)),
         LimitTerm(layout, jointed, axes, walls, _WALL_SD_RAD, Loss(share)),
         AccelerationTerm(layout, seen.steps, torch.cat([pelvis, lively]), Loss()),
@@ -161,6 +170,18 @@ def make_problem(
         terms.append(FloorTerm(soles, support, _FLOOR_SD_M, Loss()))
         terms.append(SlipTerm(soles, torch.isfinite(support), seen.steps, _SLIP_SD_M_S, Loss(share)))
     return Problem(body, layout, tuple(terms), _prior(layout, seen.points))
+
+
+def _keypoint_term(
+    seen: Observations, share: float, settings: FitSettings, noise: Noise | None
+) -> KeypointTerm | ReprojectionTerm:
+    """The pixels where there are some, else the 3D points."""
+    if seen.pixels is None or seen.cameras is None:
+        floor = settings.floor_sd_m**2 * torch.eye(3, dtype=torch.float64)
+        return KeypointTerm(seen.points, seen.xyz_world, seen.covariance + floor, Loss(share, settings.tail))
+    noise = noise or Noise.as_told(seen.pixels)
+    pixels = with_scale(seen.pixels, noise)
+    return ReprojectionTerm(seen.points, seen.cameras, pixels, tail=settings.tail, bias_px=noise.bias_px)
 
 
 def independent_share(steps: Steps, settings: FitSettings) -> float:

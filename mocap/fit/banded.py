@@ -1,150 +1,223 @@
 """Symmetric positive definite equations that are block-banded in time with a dense border.
 
 Cholesky by blocks, one frame after another: cost and memory are linear in the number of frames. The border
-is eliminated last (its Schur complement). LAPACK is called directly: the blocks are small, so that the
-overhead of a call would show.
+is eliminated last (its Schur complement). A run of frames is eliminated from what the run before it left, a
+``Carry``, and can be so again: a long take is factorised run by run with the same result as in one piece.
+LAPACK is called directly: the blocks are small, so that the overhead of a call would show.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
-from torch import Tensor
 
 from mocap.fit.problem import FitError, NormalEquations
 
 Matrix = NDArray[np.float64]
+
+_LEAST = 1e-9
+"""Added to the diagonal, so that an unknown that nothing depends on stays where it is."""
 
 
 class NotPositiveError(ArithmeticError):
     """The equations are not positive definite; more damping makes them so."""
 
 
-class Factor:
-    """Cholesky factor of normal equations, and what follows from it."""
+@dataclass(frozen=True)
+class Carry:
+    """What some frames leave on the two after them, and on the border."""
 
-    def __init__(
-        self, equations: NormalEquations, *, damping: float, held: Matrix, held_border: Matrix
-    ) -> None:
-        """Factorise.
+    spill: tuple[Matrix, ...]
+    """Equations of the next two frames so far: bands (3, 2, D, D), border (2, D, Q), gradient (2, D)."""
+    near: Matrix
+    """(D, D) taken from the next frame's own block; only its lower triangle counts."""
+    near_ahead: Matrix
+    """(D, D) taken from the block between the next frame and the one after."""
+    far: Matrix
+    """(D, D) taken from the own block of the frame after the next; lower triangle."""
+    right: tuple[Matrix, Matrix]
+    """(D, Q + 1) each, taken from the right sides of the two frames."""
+    corner: Matrix
+    """(Q + 1, Q + 1) taken from the border's block and right side; lower triangle."""
+
+
+def first_carry(size: int, num_border: int) -> Carry:
+    """What no frames leave."""
+    zero, right = np.zeros((size, size)), np.zeros((size, num_border + 1))
+    spill = (np.zeros((3, 2, size, size)), np.zeros((2, size, num_border)), np.zeros((2, size)))
+    return Carry(spill, zero, zero, zero, (right, right), np.zeros((num_border + 1, num_border + 1)))
+
+
+class Run:
+    """The factor of N neighbouring frames."""
+
+    def __init__(self, equations: NormalEquations, carry: Carry, *, damping: float, first: int = 0) -> None:
+        """Eliminate the frames of ``equations`` (which has two rows more) after those that left ``carry``.
 
         Args:
-            equations: at one state.
+            equations: of the run's frames, without what earlier frames add; used up.
+            carry: what earlier frames left.
             damping: added to the diagonal in proportion to it (Marquardt).
-            held: (T,) bool, frames that do not move.
-            held_border: (Q,) bool, border unknowns that do not move.
+            first: the first frame's number in the take, for messages.
 
         Raises:
             NotPositiveError: a block is not positive definite.
+            FitError: a block is not finite; names the frame.
         """
         bands = [band.numpy() for band in equations.bands]
-        self.num, self.size = bands[0].shape[:2]
-        self.num_border = len(held_border)
-        self._lower: list[Matrix] = []
-        self._ahead: list[Matrix] = []
-        self._border: list[Matrix] = []
-        free = (~held).astype(np.float64)
-        right = np.concatenate([equations.border.numpy(), -equations.gradient.numpy()[..., None]], -1)
-        right[:, :, :-1] *= ~held_border
-        right *= free[:, None, None]
-        corner = _damped(equations.corner.numpy(), damping, held_border)
-        target = np.where(held_border, 0.0, -equations.border_gradient.numpy())
-        self._corner = np.concatenate([corner, target[:, None]], 1)
-        self._eliminate(bands, right, damping, free)
-        square, self._corner_right = self._corner[:, :-1], self._corner[:, -1]
-        self._corner_lower = _cholesky(np.asfortranarray(square)) if self.num_border else square
+        border, gradient = equations.border.numpy(), equations.gradient.numpy()
+        for step in range(3):
+            bands[step][:2] += carry.spill[0][step]
+        border[:2] += carry.spill[1]
+        gradient[:2] += carry.spill[2]
+        self.num, self.size, self.num_border = len(border) - 2, border.shape[1], border.shape[2]
+        spill = (np.stack([band[-2:] for band in bands]), border[-2:].copy(), gradient[-2:].copy())
+        blocks = bands[0][: self.num]
+        _check_finite(blocks, gradient, first)
+        diagonal = np.einsum("nii->ni", blocks)
+        diagonal *= 1 + damping
+        diagonal += _LEAST
+        self._lower = blocks.transpose(0, 2, 1)  # columns contiguous, as LAPACK wants them
+        self._wide = self._right_sides(bands, border, gradient)
+        self.left = self._eliminate(carry, spill)
 
-    def _eliminate(self, bands: list[Matrix], right: Matrix, damping: float, free: Matrix) -> None:
-        """Forward sweep: each frame's block, what it leaves on the two after it, and on the corner."""
+    def _right_sides(self, bands: list[Matrix], border: Matrix, gradient: Matrix) -> Matrix:
+        """(N, D, 2 D + Q + 1): to the next frame, the one after, the border, and minus the gradient."""
+        size, num = self.size, self.num
+        wide = np.empty((num, 2 * size + self.num_border + 1, size)).transpose(0, 2, 1)
+        wide[:, :, :size] = bands[1][:num]
+        wide[:, :, size : 2 * size] = bands[2][:num]
+        wide[:, :, 2 * size : -1] = border[:num]
+        wide[:, :, -1] = -gradient[:num]
+        return wide
+
+    def _eliminate(self, carry: Carry, spill: tuple[Matrix, ...]) -> Carry:
+        """Forward sweep: each frame's block, what it leaves on the two after it, and on the border."""
         size = self.size
-        carry = [np.zeros((size, size)), np.zeros((size, size)), np.zeros((size, size))]
-        carry_right = [np.zeros_like(right[0]), np.zeros_like(right[0])]
+        near, near_ahead, far = carry.near, carry.near_ahead, carry.far
+        right, later = carry.right
+        corner = carry.corner.copy(order="F")
         for frame in range(self.num):
-            near, near_ahead, far = carry
-            block = _damped(bands[0][frame], damping, free[frame] == 0) - near
-            ahead = np.zeros((size, 2 * size), order="F")
-            for step in (1, 2):
-                if frame + step < self.num and free[frame] and free[frame + step]:
-                    ahead[:, (step - 1) * size : step * size] = bands[step][frame]
-            ahead[:, :size] -= near_ahead
-            lower = _cholesky(np.asfortranarray(block), frame)
-            ahead = blas.dtrsm(1.0, lower, ahead, lower=1, overwrite_b=1)
-            sides = np.asfortranarray(right[frame] - carry_right[0])
-            sides = blas.dtrsm(1.0, lower, sides, lower=1, overwrite_b=1)
-            square = blas.dgemm(1.0, ahead, ahead, trans_a=1)
-            carry = [far + square[:size, :size], square[:size, size:], square[size:, size:]]
-            onto = blas.dgemm(1.0, ahead, sides, trans_a=1)
-            carry_right = [carry_right[1] + onto[:size], onto[size:]]
-            if self.num_border:
-                self._corner -= blas.dgemm(1.0, sides[:, :-1], sides, trans_a=1)
-            self._lower.append(lower)
-            self._ahead.append(ahead)
-            self._border.append(sides)
+            lower, wide = self._lower[frame], self._wide[frame]
+            lower -= near
+            wide[:, :size] -= near_ahead
+            wide[:, 2 * size :] -= right
+            if lapack.dpotrf(lower, lower=1, clean=1, overwrite_a=1)[1] != 0:
+                raise NotPositiveError
+            blas.dtrsm(1.0, lower, wide, lower=1, overwrite_b=1)
+            square = blas.dsyrk(1.0, wide, trans=1, lower=1)
+            near = far + square[:size, :size]
+            near_ahead = square[size : 2 * size, :size].T
+            far = square[size : 2 * size, size : 2 * size]
+            right = later + square[2 * size :, :size].T
+            later = square[2 * size :, size : 2 * size].T
+            corner += square[2 * size :, 2 * size :]
+        return Carry(spill, near, near_ahead, far, (right, later), corner)
 
-    def solve(self) -> tuple[Tensor, Tensor]:
-        """The step (T, D) of the frames and (Q,) of the border."""
-        border = np.zeros(0)
-        if self.num_border:
-            border = lapack.dpotrs(self._corner_lower, self._corner_right, lower=1)[0].ravel()
-        steps = np.zeros((self.num + 2, self.size))
+    def back(self, border: Matrix, after: Matrix) -> Matrix:
+        """The step (N, D) of the frames, from that of the border (Q,) and of the two frames after (2, D)."""
+        steps = np.concatenate([np.zeros((self.num, self.size)), after])
+        known = np.concatenate([np.zeros(2 * self.size), border, [-1.0]])
         for frame in range(self.num - 1, -1, -1):
-            sides = self._border[frame]
-            rest = sides[:, -1] - sides[:, :-1] @ border
-            rest -= self._ahead[frame] @ steps[frame + 1 : frame + 3].ravel()
-            steps[frame] = blas.dtrsv(self._lower[frame], rest, lower=1, trans=1)
-        return torch.from_numpy(steps[: self.num]), torch.from_numpy(border)
+            known[: 2 * self.size] = steps[frame + 1 : frame + 3].ravel()
+            rest = -(self._wide[frame] @ known)
+            steps[frame] = blas.dtrsv(self._lower[frame], rest, lower=1, trans=1, overwrite_x=1)
+        return steps[: self.num]
 
-    def posterior(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Covariance of the unknowns: the diagonal blocks of the inverse, by the recursion of Takahashi.
+    def covariance(self, after: Covariance) -> Covariance:
+        """Covariance of the frames' unknowns: diagonal blocks of the inverse, by Takahashi's recursion.
 
-        Returns:
-            given: (T, D, D) covariance of each frame were the border known.
-            by_border: (T, D, Q) how a frame's solution moves with the border.
-            border: (Q, Q) covariance of the border.
+        Args:
+            after: of the frames after these; only the first two are looked at.
         """
         size, q = self.size, self.num_border
         given = np.zeros((self.num, size, size))
-        follow = np.zeros((self.num + 2, size, q))
-        after = np.zeros((2 * size, 2 * size))  # covariance of the two frames after this one
+        follow = np.concatenate([np.zeros((self.num, size, q)), after.by_border[:2]])
+        two = after.first_two
         for frame in range(self.num - 1, -1, -1):
             lower = self._lower[frame]
-            carry = blas.dtrsm(1.0, lower, self._ahead[frame], lower=1, trans_a=1)  # (D, 2 D)
-            with_after = -carry @ after
+            turned = blas.dtrsm(1.0, lower, self._wide[frame][:, :-1], lower=1, trans_a=1)
+            with_after = turned[:, : 2 * size] @ two  # minus the covariance with the two frames after
             inverse = lapack.dpotri(lower, lower=1)[0]
-            own = np.tril(inverse) + np.tril(inverse, -1).T - with_after @ carry.T
+            own = np.tril(inverse) + np.tril(inverse, -1).T + with_after @ turned[:, : 2 * size].T
             given[frame] = (own + own.T) / 2
-            sides = (
-                blas.dtrsm(1.0, lower, self._border[frame][:, :-1], lower=1, trans_a=1)
-                if q
-                else follow[frame]
-            )
-            follow[frame] = -sides - carry @ follow[frame + 1 : frame + 3].reshape(2 * size, q)
-            after = np.block(
-                [[given[frame], with_after[:, :size]], [with_after[:, :size].T, after[:size, :size]]]
-            )
-        border = np.zeros((q, q))
-        if q:
-            inverse = lapack.dpotri(self._corner_lower, lower=1)[0]
-            border = np.tril(inverse) + np.tril(inverse, -1).T
-        return torch.from_numpy(given), torch.from_numpy(follow[: self.num].copy()), torch.from_numpy(border)
+            follow[frame] = -turned[:, 2 * size :]
+            follow[frame] -= turned[:, : 2 * size] @ follow[frame + 1 : frame + 3].reshape(2 * size, q)
+            new = np.empty_like(two)
+            new[:size, :size], new[size:, size:] = given[frame], two[:size, :size]
+            new[:size, size:] = -with_after[:, :size]
+            new[size:, :size] = new[:size, size:].T
+            two = new
+        return Covariance(given, follow[: self.num], two)
 
 
-def _damped(block: Matrix, damping: float, held: Matrix | bool) -> Matrix:
-    """A copy with a larger diagonal; rows and columns that are held become the identity."""
-    size = len(block)
-    held = np.broadcast_to(held, size)
-    out = block * ~held[:, None] * ~held
-    out[np.diag_indices(size)] = np.where(held, 1.0, np.diag(block) * (1 + damping) + 1e-9)
-    return out
+@dataclass(frozen=True)
+class Covariance:
+    """How uncertain some frames' unknowns are."""
+
+    given: Matrix
+    """(N, D, D) of each frame, were the border known."""
+    by_border: Matrix
+    """(N, D, Q) how a frame's solution moves with the border."""
+    first_two: Matrix
+    """(2 D, 2 D) of the first two frames together, were the border known."""
+
+    @staticmethod
+    def of_none(size: int, num_border: int) -> Covariance:
+        """Of the frames after the last."""
+        zero = np.zeros((2, size, size))
+        return Covariance(zero, np.zeros((2, size, num_border)), np.zeros((2 * size, 2 * size)))
 
 
-def _cholesky(block: Matrix, frame: int | None = None) -> Matrix:
-    if not np.isfinite(block).all():
-        where = "shape and offsets" if frame is None else f"frame {frame}"
-        raise FitError(f"fit: the normal equations are not finite at {where}")
-    lower, info = lapack.dpotrf(block, lower=1, clean=1, overwrite_a=1)
-    if info != 0:
-        raise NotPositiveError
-    return lower
+class Corner:
+    """The border's own equations, once all frames are eliminated."""
+
+    def __init__(self, square: Matrix, gradient: Matrix, taken: Matrix, *, damping: float) -> None:
+        """Factorise.
+
+        Args:
+            square: (Q, Q) H of the border.
+            gradient: (Q,).
+            taken: (Q + 1, Q + 1) what the frames take from it, lower triangle.
+            damping: as for the frames.
+        """
+        size = len(gradient)
+        left = np.tril(square) - np.tril(taken[:size, :size])
+        if not np.isfinite(left).all():
+            raise FitError("fit: the normal equations are not finite at shape and offsets")
+        left[np.diag_indices(size)] += damping * np.diag(square) + _LEAST
+        self._right = -gradient - taken[size, :size]
+        self._lower = left
+        if size:
+            self._lower, info = lapack.dpotrf(np.asfortranarray(left), lower=1, clean=1)
+            if info != 0:
+                raise NotPositiveError
+
+    def solve(self) -> Matrix:
+        """(Q,) the border's step."""
+        return (
+            lapack.dpotrs(self._lower, self._right, lower=1)[0].ravel() if len(self._right) else self._right
+        )
+
+    def covariance(self) -> Matrix:
+        """(Q, Q)."""
+        if not len(self._right):
+            return np.zeros((0, 0))
+        inverse = lapack.dpotri(self._lower, lower=1)[0]
+        return np.tril(inverse) + np.tril(inverse, -1).T
+
+
+def runs(num: int, length: int) -> Iterator[tuple[int, int]]:
+    """First frame and end of each run of at most ``length`` frames."""
+    for first in range(0, num, length):
+        yield first, min(first + length, num)
+
+
+def _check_finite(blocks: Matrix, gradient: Matrix, first: int) -> None:
+    bad = ~(np.isfinite(blocks).all((1, 2)) & np.isfinite(gradient[: len(blocks)]).all(1))
+    if bad.any():
+        raise FitError(f"fit: the normal equations are not finite at frame {first + int(np.argmax(bad))}")

@@ -31,12 +31,23 @@ LOOK_AHEAD = 2
 class PointJacobian(NamedTuple):
     """Derivatives of K points in N frames."""
 
-    pose: Tensor
-    """(N, K, 3, D) by the pose unknowns of the same frame."""
-    betas: Tensor
-    """(N, K, 3, B) by the shape; B is 0 where the shape is not solved for."""
+    columns: Tensor
+    """(N, K, 3, D + B) by the pose unknowns of the same frame, then by the shape; B is 0 where the shape is
+    not solved for."""
+    num_pose: int
+    """D."""
     offset: Tensor
     """(N, K, 3, 3) by the point's own offset."""
+
+    @property
+    def pose(self) -> Tensor:
+        """(N, K, 3, D) by the pose unknowns of the same frame."""
+        return self.columns[..., : self.num_pose]
+
+    @property
+    def betas(self) -> Tensor:
+        """(N, K, 3, B) by the shape."""
+        return self.columns[..., self.num_pose :]
 
 
 @dataclass(frozen=True)
@@ -91,11 +102,14 @@ class Posed:
         active = list(self.layout.active)
         carried = torch.einsum("ij,nkja->nkia", below, parts)
         lever = carried - (points.weight @ below.T)[..., None] * self.xyz_joint[:, None, active]
-        return PointJacobian(
-            self._turned_about(lever, self.rotation[:, active]),
-            self._by_betas(points),
-            torch.einsum("kj,njab->nkab", points.offset_share, self.rotation),
-        )
+        num, keypoints = lever.shape[:2]
+        size = self.layout.num_pose + self.layout.num_betas
+        columns = torch.zeros(num, keypoints, 3, size, dtype=lever.dtype)
+        self._turned_about(columns[..., : self.layout.num_pose], lever, self.rotation[:, active])
+        if self.layout.num_betas:
+            columns[..., self.layout.num_pose :] = self._by_betas(points)
+        turns = (points.offset_share @ self.rotation.flatten(2)).unflatten(-1, (3, 3))
+        return PointJacobian(columns, self.layout.num_pose, turns)
 
     @cached_property
     def _below(self) -> Tensor:
@@ -107,27 +121,24 @@ class Posed:
                 reach[:, joint] += reach[:, parent]
         return reach[list(self.layout.active)]
 
-    def _turned_about(self, lever: Tensor, axes: Tensor) -> Tensor:
-        """(N, K, 3, D) from levers (N, K, A, 3) and joint frames (N, A, 3, 3): column times lever."""
-        num, keypoints = lever.shape[:2]
-        out = torch.zeros(num, keypoints, 3, self.layout.num_pose, dtype=lever.dtype)
+    def _turned_about(self, out: Tensor, lever: Tensor, axes: Tensor) -> None:
+        """Fill (N, K, 3, D) from levers (N, K, A, 3) and joint frames (N, A, 3, 3): column times lever."""
         out[..., :3] = torch.eye(3, dtype=lever.dtype)
         ax, ay, az = (axes[:, None, :, row, :] for row in range(3))  # (N, 1, A, 3)
         lx, ly, lz = (lever[..., row, None] for row in range(3))  # (N, K, A, 1)
-        out[..., 0, 3:] = (ay * lz - az * ly).flatten(-2)
-        out[..., 1, 3:] = (az * lx - ax * lz).flatten(-2)
-        out[..., 2, 3:] = (ax * ly - ay * lx).flatten(-2)
-        return out
+        turned = out[..., 3:].unflatten(-1, (-1, 3))  # (N, K, 3, A, 3)
+        turned[:, :, 0] = (ay * lz).sub_(az * ly)
+        turned[:, :, 1] = (az * lx).sub_(ax * lz)
+        turned[:, :, 2] = (ax * ly).sub_(ay * lx)
 
     def _by_betas(self, points: KeypointModel) -> Tensor:
         """(N, K, 3, B): the moments' own change, and that of the joints they sit on."""
-        if not self.layout.num_betas:
-            return torch.zeros(self.state.num_frames, len(points.names), 3, 0, dtype=torch.float64)
         num_betas = self.body.num_betas
         flat = points.moment_betas.permute(1, 2, 0, 3).flatten(2).flatten(0, 1)  # (J*3, K*B)
         turns = self.rotation.permute(0, 2, 1, 3).flatten(2)  # (N, 3, J*3)
         own = (turns @ flat).unflatten(-1, (-1, num_betas)).transpose(1, 2)
-        return own + torch.einsum("kj,njaq->nkaq", points.weight, self._joints_by_betas)
+        placed = points.weight @ self._joints_by_betas.flatten(2)  # (N, K, 3*B)
+        return own + placed.unflatten(-1, (3, num_betas))
 
     @cached_property
     def _joints_by_betas(self) -> Tensor:
@@ -142,8 +153,11 @@ class Posed:
         return torch.stack(moved, 1)
 
 
-def stretches(body: Body, layout: Layout, state: State, *, at_once: int = 128) -> Iterator[Posed]:
-    """A state in stretches of ``at_once`` frames, which bounds the memory that Jacobians take."""
-    for start in range(0, state.num_frames, at_once):
-        stop = min(start + at_once, state.num_frames)
-        yield Posed(body, layout, state.frames(slice(start, stop + LOOK_AHEAD)), start, stop - start)
+def stretches(
+    body: Body, layout: Layout, state: State, *, first: int = 0, stop: int | None = None, at_once: int = 128
+) -> Iterator[Posed]:
+    """Frames ``first`` to ``stop`` of a state, ``at_once`` together, which bounds the memory of Jacobians."""
+    stop = state.num_frames if stop is None else stop
+    for start in range(first, stop, at_once):
+        end = min(start + at_once, stop)
+        yield Posed(body, layout, state.frames(slice(start, end + LOOK_AHEAD)), start, end - start)

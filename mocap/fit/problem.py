@@ -14,7 +14,7 @@ from torch import Tensor
 from mocap.errors import MocapError
 from mocap.fit.posed import LOOK_AHEAD, Posed, stretches
 from mocap.fit.state import Layout, State
-from mocap.fit.terms import Jacobian, Term
+from mocap.fit.terms import Jacobian, PointQuadratic, PointTerm, Term
 from rigs.body import Body
 
 
@@ -45,7 +45,7 @@ class Problem:
     """The body."""
     layout: Layout
     """Columns of the unknowns."""
-    terms: tuple[Term, ...]
+    terms: tuple[Term | PointTerm, ...]
     """What makes up the cost beside the prior."""
     prior: BorderPrior
     """Of shape and offsets."""
@@ -53,18 +53,23 @@ class Problem:
 
 @dataclass(frozen=True)
 class NormalEquations:
-    """``H step = -gradient``, block-banded in time with a border, at one state."""
+    """``H step = -gradient`` of neighbouring frames, block-banded in time with a border, at one state.
+
+    N is the number of frames plus two: what the frames leave on the two after them.
+    """
 
     bands: tuple[Tensor, ...]
-    """(T, D, D) each: H between a frame and itself, the next, the one after; rows of no partner are zero."""
+    """(N, D, D) each: H between a frame and itself, the next, the one after; rows of no partner are zero."""
     border: Tensor
-    """(T, D, Q) H between frames and border."""
+    """(N, D, Q) H between frames and border."""
     corner: Tensor
     """(Q, Q) H of the border."""
     gradient: Tensor
-    """(T, D)."""
+    """(N, D)."""
     border_gradient: Tensor
     """(Q,)."""
+    costs: dict[str, float]
+    """Of each term, in order."""
 
 
 def costs(problem: Problem, state: State) -> dict[str, float]:
@@ -76,40 +81,101 @@ def costs(problem: Problem, state: State) -> dict[str, float]:
     total = {term.name: 0.0 for term in problem.terms}
     for posed in stretches(problem.body, problem.layout, state):
         for term in problem.terms:
-            if posed.windows(term.span):
-                residual = term.residual(posed)
-                squared = (residual * residual).sum(-1)
-                _check_finite(squared, term.name, posed.start)
-                total[term.name] += 0.5 * float(term.loss.value(squared, residual.shape[-1]).sum())
+            if isinstance(term, PointTerm):
+                total[term.name] += _sum_of(term.quadratic(posed).cost, term.name, posed.start)
+            elif posed.windows(term.span):
+                total[term.name] += _cost(term, term.residual(posed), posed)
+    return total | {"prior": prior_cost(problem, state)}
+
+
+def prior_cost(problem: Problem, state: State) -> float:
+    """Cost of the border's own prior."""
     off = problem.layout.border(state) - problem.prior.mean
-    total["prior"] = 0.5 * float((off * off * problem.prior.weight).sum())
-    return total
+    return 0.5 * float((off * off * problem.prior.weight).sum())
 
 
-def build(problem: Problem, state: State) -> NormalEquations:
-    """Linearise all terms at a state and add them up."""
-    num, layout = state.num_frames, problem.layout
-    pose, border = layout.num_pose, layout.num_border
+def build(problem: Problem, state: State, first: int = 0, stop: int | None = None) -> NormalEquations:
+    """Linearise the terms of frames ``first`` to ``stop`` at a state and add them up, without the prior.
+
+    Raises:
+        FitError: a term is not finite; names it and the first bad frame.
+    """
+    layout = problem.layout
+    stop = state.num_frames if stop is None else stop
+    num, pose, border = stop - first + LOOK_AHEAD, layout.num_pose, layout.num_border
     equations = NormalEquations(
         tuple(torch.zeros(num, pose, pose, dtype=torch.float64) for _ in range(LOOK_AHEAD + 1)),
         torch.zeros(num, pose, border, dtype=torch.float64),
         torch.zeros(border, border, dtype=torch.float64),
         torch.zeros(num, pose, dtype=torch.float64),
         torch.zeros(border, dtype=torch.float64),
+        {term.name: 0.0 for term in problem.terms},
     )
-    for posed in stretches(problem.body, layout, state):
+    for posed in stretches(problem.body, layout, state, first=first, stop=stop):
         for term in problem.terms:
-            if posed.windows(term.span):
-                _add(equations, term, posed)
-    weight = problem.prior.weight
-    equations.corner.diagonal().add_(weight)
-    equations.border_gradient.add_(weight * (problem.layout.border(state) - problem.prior.mean))
+            if isinstance(term, PointTerm):
+                _add_points(equations, term, posed, posed.start - first)
+            elif posed.windows(term.span):
+                _add(equations, term, posed, posed.start - first)
     return equations
 
 
-def _add(equations: NormalEquations, term: Term, posed: Posed) -> None:
-    """Add one term's squares over one stretch of frames."""
+def add_prior(problem: Problem, state: State, corner: Tensor, gradient: Tensor) -> None:
+    """Add the prior of the border to its H (Q, Q) and gradient (Q,)."""
+    weight = problem.prior.weight
+    corner.diagonal().add_(weight)
+    gradient.add_(weight * (problem.layout.border(state) - problem.prior.mean))
+
+
+def _add_points(equations: NormalEquations, term: PointTerm, posed: Posed, at: int) -> None:
+    """Add a cost of points over one stretch of frames: the chain rule from their places to the unknowns."""
+    near = term.quadratic(posed)
+    equations.costs[term.name] += _sum_of(near.cost, term.name, posed.start)
+    by = posed.jacobian(term.points(posed.state))
+    num, pose, layout = posed.own, by.num_pose, posed.layout
+    rows = slice(at, at + num)
+    columns = by.columns[:num]
+    bent = near.information @ columns  # (n, K, 3, D + B)
+    square = columns.flatten(1, 2).mT @ bent.flatten(1, 2)
+    down = (columns.flatten(1, 2).mT @ near.gradient.flatten(1)[..., None])[..., 0]
+    equations.bands[0][rows] += square[:, :pose, :pose]
+    equations.gradient[rows] += down[:, :pose]
+    betas = slice(0, layout.num_betas)
+    if layout.num_betas:
+        equations.border[rows, :, betas] += square[:, :pose, pose:]
+        equations.corner[betas, betas] += square[:, pose:, pose:].sum(0)
+        equations.border_gradient[betas] += down[:, pose:].sum(0)
+    if layout.num_keypoints and term.own_offsets:
+        _add_offsets(equations, near, bent, by.offset[:num], rows, layout)
+
+
+def _add_offsets(
+    equations: NormalEquations, near: PointQuadratic, bent: Tensor, turn: Tensor, rows: slice, layout: Layout
+) -> None:
+    """Add how the points' own offsets, turned by (n, K, 3, 3), share in their cost."""
+    own = slice(layout.num_betas, layout.num_betas + 3 * layout.num_keypoints)
+    mixed = (bent.mT @ turn).permute(0, 2, 1, 3).flatten(2)  # (n, D + B, 3 K)
+    equations.border[rows, :, own] += mixed[:, : layout.num_pose]
+    square = (turn.mT @ near.information @ turn).sum(0)  # (K, 3, 3)
+    place = layout.num_betas + torch.arange(3 * layout.num_keypoints).reshape(-1, 3)
+    equations.corner[place[:, :, None], place[:, None, :]] += square
+    equations.border_gradient[own] += (turn.mT @ near.gradient[..., None]).sum(0).flatten()
+    if layout.num_betas:
+        shared = mixed[:, layout.num_pose :].sum(0)
+        equations.corner[: layout.num_betas, own] += shared
+        equations.corner[own, : layout.num_betas] += shared.T
+
+
+def _cost(term: Term, residual: Tensor, posed: Posed) -> float:
+    squared = (residual * residual).sum(-1)
+    value = 0.5 * term.loss.value(squared, residual.shape[-1])
+    return _sum_of(value.flatten(1).sum(-1), term.name, posed.start)
+
+
+def _add(equations: NormalEquations, term: Term, posed: Posed, at: int) -> None:
+    """Add one term's squares over one stretch of frames, which begins at row ``at``."""
     residual, by = term.residual(posed), term.jacobian(posed)
+    equations.costs[term.name] += _cost(term, residual, posed)
     squared = (residual * residual).sum(-1)
     root = torch.sqrt(term.loss.weight(squared, residual.shape[-1]))[..., None]
     residual = residual * root
@@ -117,7 +183,7 @@ def _add(equations: NormalEquations, term: Term, posed: Posed) -> None:
     num = len(residual)
     border = by.border * root[..., None] if by.border is not None and by.border.shape[-1] else None
     for shift, part in enumerate(pose):
-        rows = slice(posed.start + shift, posed.start + shift + num)
+        rows = slice(at + shift, at + shift + num)
         _add_vector(equations.gradient[rows], part, residual, by.columns)
         if border is not None:
             _add_border(equations.border[rows], part, border, by)
@@ -177,8 +243,10 @@ def _add_corner(equations: NormalEquations, border: Tensor, residual: Tensor, by
     equations.border_gradient.index_add_(0, columns.flatten(), gradient.flatten())
 
 
-def _check_finite(squared: Tensor, term: str, start: int) -> None:
-    bad = ~torch.isfinite(squared).all(-1)
+def _sum_of(cost: Tensor, term: str, start: int) -> float:
+    """The sum over (n,) frames, which must be finite."""
+    bad = ~torch.isfinite(cost)
     if bool(bad.any()):
         frame = start + int(torch.nonzero(bad)[0, 0])
         raise FitError(f"fit: the term {term!r} is not finite at frame {frame}; is a keypoint there absurd?")
+    return float(cost.sum())

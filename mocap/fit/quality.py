@@ -9,8 +9,8 @@ from mocap.fit.assemble import Observations
 from mocap.fit.keypoint_term import KeypointTerm
 from mocap.fit.posed import stretches
 from mocap.fit.problem import Problem
-from mocap.fit.solver import posterior
 from mocap.fit.state import State
+from mocap.fit.sweep import Sweep
 
 
 def keypoint_distance(problem: Problem, state: State, seen: Observations) -> Tensor:
@@ -26,9 +26,12 @@ def keypoint_distance(problem: Problem, state: State, seen: Observations) -> Ten
 def residual_scale(problem: Problem, state: State) -> float:
     """Typical whitened residual over its expectation: the median of a Student-t's squared length is 3.
 
-    Bounded below: residuals that are smaller than promised may be so because the motion follows them.
+    Bounded below: residuals that are smaller than promised may be so because the motion follows them. For
+    pixels it is one: their scale has been estimated already.
     """
-    term = next(term for term in problem.terms if isinstance(term, KeypointTerm))
+    term = next((term for term in problem.terms if isinstance(term, KeypointTerm)), None)
+    if term is None:
+        return 1.0
     squared = torch.cat(
         [(term.residual(posed) ** 2).sum(-1) for posed in stretches(problem.body, problem.layout, state)]
     )
@@ -36,7 +39,7 @@ def residual_scale(problem: Problem, state: State) -> float:
     return min(max(typical, 0.5), 10.0) ** 0.5
 
 
-def joint_std(problem: Problem, state: State, *, held: Tensor | None = None) -> Tensor:
+def joint_std(sweep: Sweep) -> Tensor:
     """Standard deviation of every joint's place from the posterior, before any scale.
 
     The inverse of the Hessian at the solution, with what shape and offsets are uncertain by.
@@ -44,16 +47,20 @@ def joint_std(problem: Problem, state: State, *, held: Tensor | None = None) -> 
     Returns:
         (T, J) metres, mean over the axes.
     """
-    given, by_border, border = posterior(problem, state, held)
-    joints = problem.body.keypoint_model([f"joint:{name}" for name in problem.body.joint_names])
-    num_betas = problem.layout.num_betas
-    parts: list[Tensor] = []
-    for posed in stretches(problem.body, problem.layout, state):
-        rows = posed.rows(1)
-        by = posed.jacobian(joints)
-        pose = by.pose[: posed.own].flatten(1, 2)  # (n, J*3, D)
-        along = pose @ by_border[rows]
-        along[..., :num_betas] += by.betas[: posed.own].flatten(1, 2)
-        variance = ((pose @ given[rows]) * pose).sum(-1) + ((along @ border) * along).sum(-1)
-        parts.append(torch.sqrt(torch.clamp(variance.unflatten(-1, (-1, 3)).mean(-1), min=0.0)))
-    return torch.cat(parts)
+    problem, state = sweep.problem, sweep.state
+    body, layout = problem.body, problem.layout
+    joints = body.keypoint_model([f"joint:{name}" for name in body.joint_names])
+    out = torch.zeros(state.num_frames, len(body.joint_names), dtype=torch.float64)
+    for part in sweep.posterior():
+        border = torch.linalg.cholesky(part.border) if len(part.border) else part.border
+        stop = part.first + len(part.given)
+        for posed in stretches(body, layout, state, first=part.first, stop=stop):
+            rows = slice(posed.start - part.first, posed.start - part.first + posed.own)
+            by = posed.jacobian(joints)
+            pose = by.pose[: posed.own].flatten(1, 2)  # (n, J*3, D)
+            along = pose @ part.by_border[rows]
+            along[..., : layout.num_betas] += by.betas[: posed.own].flatten(1, 2)
+            variance = ((pose @ part.given[rows]) * pose).sum(-1) + (along @ border).square().sum(-1)
+            variance = variance.unflatten(-1, (-1, 3)).mean(-1)
+            out[posed.rows(1)] = torch.sqrt(torch.clamp(variance, min=0.0))
+    return out

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from mocap.fit.banded import Factor, NotPositiveError
-from mocap.fit.problem import FitError, Problem, build, costs
+from mocap.fit.banded import NotPositiveError
+from mocap.fit.problem import FitError, Problem
 from mocap.fit.state import State
+from mocap.fit.sweep import Step, Sweep
 from mocap.progress import Progress, silent
 
-_START_DAMPING = 1e-4
+_START_DAMPING = 1e-5
 _LARGEST_DAMPING = 1e8
+_NO_DAMPING = 1e-10
 _SMALL_STEP = 1e-4
 """Radians and metres: a tenth of a millimetre, well below what any camera resolves."""
 SMALL_GAIN = 1e-4
@@ -35,6 +33,8 @@ class Solution:
     """Linear solves that were made."""
     why_stopped: str
     """``converged``, ``iterations`` (used up) or ``stuck`` (no step lowers the cost)."""
+    sweep: Sweep
+    """The linearisation at the state."""
 
 
 def solve(
@@ -43,7 +43,6 @@ def solve(
     *,
     max_iterations: int,
     least_gain: float = SMALL_GAIN,
-    held: Tensor | None = None,
     progress: Progress = silent,
 ) -> Solution:
     """Minimise a problem's cost.
@@ -53,60 +52,62 @@ def solve(
         state: where to start.
         max_iterations: most linear solves.
         least_gain: an iteration that lowers the cost by less than this share is the last.
-        held: (T,) bool, frames that keep their pose.
         progress: told the iterations.
 
     Raises:
-        FitError: the cost is not finite at the start, or the equations become so.
+        FitError: the cost is not finite at the start, or the equations are not.
     """
-    frozen = np.zeros(state.num_frames, bool) if held is None else held.numpy()
-    frozen_border = (problem.prior.sd <= 0).numpy()
-    by_term = costs(problem, state)
-    history = [sum(by_term.values())]
     damping, raise_by = _START_DAMPING, 4.0
-    equations = None
-    for iteration in range(1, max_iterations + 1):
+    sweep = _damped(problem, state, damping)
+    history, why, iteration = [sweep.cost], "iterations", 0
+    while iteration < max_iterations:
+        iteration += 1
         progress("fit", iteration, max_iterations)
-        equations = equations or build(problem, state)
-        try:
-            step = Factor(equations, damping=damping, held=frozen, held_border=frozen_border).solve()
-        except NotPositiveError:
-            step = None
-        better = None if step is None else _try(problem, problem.layout.retract(state, *step), history[-1])
+        step = sweep.step()
+        lower = max(damping / 10, _NO_DAMPING)
+        better = _try(problem, problem.layout.retract(sweep.state, *step), lower, sweep.cost)
         if better is not None:
-            (state, by_term), equations = better, None
-            history.append(sum(by_term.values()))
-            damping, raise_by = max(damping / 5, 1e-9), 4.0
+            sweep, damping, raise_by = better, better.damping, 4.0
+            history.append(sweep.cost)
             if _converged(step, history, least_gain):
-                return Solution(state, tuple(history), by_term, iteration, "converged")
+                why = "converged"
+                break
         else:
             damping, raise_by = damping * raise_by, raise_by * 2
             if damping > _LARGEST_DAMPING:
-                return Solution(state, tuple(history), by_term, iteration, "stuck")
-    return Solution(state, tuple(history), by_term, max_iterations, "iterations")
+                why = "stuck"
+                break
+            sweep = _damped(problem, sweep.state, damping)
+    return Solution(sweep.state, tuple(history), sweep.costs, iteration, why, sweep)
 
 
-def posterior(problem: Problem, state: State, held: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """Covariance of the unknowns at a solution; see ``Factor.posterior``."""
-    frozen = np.zeros(state.num_frames, bool) if held is None else held.numpy()
-    frozen_border = (problem.prior.sd <= 0).numpy()
-    factor = Factor(build(problem, state), damping=0.0, held=frozen, held_border=frozen_border)
-    given, by_border, border = factor.posterior()
-    border[torch.from_numpy(frozen_border)] = 0.0
-    return given, by_border, border
+def undamped(sweep: Sweep) -> Sweep:
+    """The same linearisation, fit for a posterior."""
+    if sweep.damping <= _NO_DAMPING:
+        return sweep
+    return _damped(sweep.problem, sweep.state, _NO_DAMPING)
 
 
-def _try(problem: Problem, trial: State, cost: float) -> tuple[State, dict[str, float]] | None:
-    """The trial with its costs, if it does not cost more; a step into nowhere is no better."""
+def _damped(problem: Problem, state: State, damping: float) -> Sweep:
+    """A sweep with as much damping as makes it positive definite."""
+    while True:
+        try:
+            return Sweep(problem, state, damping=damping)
+        except NotPositiveError:
+            damping *= 100
+            if damping > _LARGEST_DAMPING:
+                raise FitError("fit: the normal equations are not positive definite") from None
+
+
+def _try(problem: Problem, trial: State, damping: float, cost: float) -> Sweep | None:
+    """The sweep at a trial, if it does not cost more; a step into nowhere is no better."""
     try:
-        by_term = costs(problem, trial)
+        sweep = _damped(problem, trial, damping)
     except FitError:
         return None
-    return (trial, by_term) if sum(by_term.values()) <= cost else None
+    return sweep if sweep.cost <= cost else None
 
 
-def _converged(step: tuple[Tensor, Tensor] | None, history: list[float], least_gain: float) -> bool:
-    assert step is not None
-    largest = max((float(part.abs().max()) for part in step[:1] if part.numel()), default=0.0)
-    gain = history[-2] - history[-1]
-    return largest < _SMALL_STEP or gain <= least_gain * max(history[-1], 1e-12)
+def _converged(step: Step, history: list[float], least_gain: float) -> bool:
+    largest = float(step.pose.abs().max()) if step.pose.numel() else 0.0
+    return largest < _SMALL_STEP or history[-2] - history[-1] <= least_gain * max(history[-1], 1e-12)

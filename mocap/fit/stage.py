@@ -6,19 +6,25 @@ each keypoint sits on this person, are solved for together.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from calibration.cameras import Cameras
 from mocap.errors import InputError
+from mocap.evidence import Evidence
 from mocap.fit.assemble import Observations, keypoints_on_body, layout_for
 from mocap.fit.initial import first_guess
 from mocap.fit.motion_terms import Steps
 from mocap.fit.posed import stretches
 from mocap.fit.problem import FitError
+from mocap.fit.reprojection_term import Pixels
 from mocap.fit.soles import CONTACT_NAMES, sole_model
 from mocap.fit.state import Layout, State
 from mocap.fit.summary import FitSummary, PersonSummary, summarise
-from mocap.fit.windows import TakeSolution, solve_take
+from mocap.fit.take import TakeFit, TakeSolution
 from mocap.keypoints import FloatArray, Keypoints3D
 from mocap.progress import Progress, silent
 from mocap.settings import FitSettings
@@ -36,8 +42,10 @@ _STILL_RATE_HZ = 30.0
 
 
 def fit(
-    points: Keypoints3D, body: Body, *, settings: FitSettings = DEFAULTS, progress: Progress = silent
-) -> tuple[dict[int, Motion], FitSummary]:
+    points: Keypoints3D, body: Body, *, settings: FitSettings = DEFAULTS, progress: Progress = silent,
+    cameras: Cameras | None = None, evidence: Mapping[int, Evidence] | None = None,
+    shape: FloatArray | None = None,
+) -> tuple[dict[int, Motion], FitSummary]:  # fmt: skip
     """Fit a body to the keypoints of each person.
 
     Args:
@@ -45,18 +53,25 @@ def fit(
         body: the body.
         settings: strengths.
         progress: told the iterations.
+        cameras: those that the evidence is from.
+        evidence: by the person's number: what the pictures say. Then the fit is to the pixels, and the points
+            only start it; a person without evidence is fitted to the points.
+        shape: (B,) coefficients where the person's shape is known; it is then held.
 
     Returns:
         A motion for each person that was seen, and how it went.
 
     Raises:
-        InputError: the keypoints belong to no known set, times do not increase, or nobody was seen.
+        InputError: the keypoints belong to no known set, times do not increase, nobody was seen, or the
+            evidence is of other cameras or times.
         FitError: a solve broke down; names the term and the frame.
     """
     time_s = np.asarray(points.time_s, dtype=np.float64)
     if len(time_s) > 1 and not (np.diff(time_s) > 0).all():
         late = int(np.argmin(np.diff(time_s))) + 1
         raise InputError(f"time does not increase at frame {late}", where="points.npz")
+    if shape is not None and (np.ndim(shape) != 1 or len(shape) > body.num_betas):
+        raise InputError(f"a shape of {np.shape(shape)} for a body with {body.num_betas} coefficients")
     motions: dict[int, Motion] = {}
     summaries: dict[int, PersonSummary] = {}
     left_out: dict[int, str] = {}
@@ -66,7 +81,8 @@ def fit(
             left_out[person] = f"never seen with {_LEAST_KEYPOINTS} keypoints at once"
             continue
         try:
-            motions[person], summaries[person] = _fit_person(points, row, body, settings, progress)
+            seen = _observations(points, row, body, cameras, (evidence or {}).get(person))
+            motions[person], summaries[person] = _fit_person(seen, time_s, body, settings, progress, shape)
         except FitError as error:
             raise FitError(f"person {person}: {error}") from error
     if not motions:
@@ -79,26 +95,51 @@ def fit(
 
 
 def _fit_person(
-    points: Keypoints3D, row: int, body: Body, settings: FitSettings, progress: Progress
-) -> tuple[Motion, PersonSummary]:
-    time_s = torch.from_numpy(np.asarray(points.time_s, dtype=np.float64).copy())
-    seen = _observations(points, row, body, time_s)
+    seen: Observations, time_s: FloatArray, body: Body, settings: FitSettings, progress: Progress,
+    shape: FloatArray | None,
+) -> tuple[Motion, PersonSummary]:  # fmt: skip
     soles = sole_model(body)
     layout = layout_for(body, seen.points, soles)
     step_s = float(seen.steps.seconds.median()) if len(seen.steps.seconds) else 1 / _STILL_RATE_HZ
     guess = first_guess(body, seen.points, seen.xyz_world, step_s)
-    found = solve_take(body, layout, seen, guess, time_s, settings=settings, soles=soles, progress=progress)
-    summary = summarise(body, seen, found)
-    return _motion(body, layout, found, time_s.numpy(), 1 / step_s), summary
+    if shape is not None:
+        betas = torch.zeros(body.num_betas, dtype=torch.float64)
+        betas[: len(shape)] = torch.from_numpy(np.asarray(shape, dtype=np.float64))
+        guess, layout = replace(guess, betas=betas), replace(layout, num_betas=0)
+    found = TakeFit(body, layout, settings, soles, progress).solve(seen, guess, torch.from_numpy(time_s))
+    return _motion(body, layout, found, time_s, 1 / step_s), summarise(body, seen, found)
 
 
-def _observations(points: Keypoints3D, row: int, body: Body, time_s: torch.Tensor) -> Observations:
+def _observations(
+    points: Keypoints3D, row: int, body: Body, cameras: Cameras | None, evidence: Evidence | None
+) -> Observations:
     """One person's keypoints that the body knows."""
     on_body, which = keypoints_on_body(body, points.keypoint_names)
     xyz = torch.from_numpy(np.asarray(points.xyz_world[:, row][:, which], dtype=np.float64))
     covariance = torch.from_numpy(np.asarray(points.covariance[:, row][:, which], dtype=np.float64))
-    seconds = torch.diff(time_s)
-    return Observations(on_body, xyz, covariance, Steps(seconds, torch.ones_like(seconds, dtype=torch.bool)))
+    seconds = torch.diff(torch.from_numpy(np.array(points.time_s, dtype=np.float64)))
+    seen = Observations(on_body, xyz, covariance, Steps(seconds, torch.ones_like(seconds, dtype=torch.bool)))
+    if evidence is None or cameras is None:
+        return seen
+    if len(evidence.time_s) != len(points.time_s) or tuple(evidence.keypoint_names) != tuple(
+        points.keypoint_names
+    ):
+        raise InputError(
+            f"evidence of {len(evidence.time_s)} instants and {len(evidence.keypoint_names)} keypoints for "
+            f"points of {len(points.time_s)} and {len(points.keypoint_names)}",
+            todo="make both from the same keypoints",
+        )
+    return replace(seen, cameras=cameras[list(evidence.camera_names)], pixels=_pixels(evidence, which))
+
+
+def _pixels(evidence: Evidence, which: list[int]) -> Pixels:
+    """The evidence on the keypoints that the body knows, as tensors."""
+    weight, bias = (
+        np.broadcast_to(np.asarray(value, dtype=np.float64), evidence.sigma_px.shape[1:])[:, which].copy()
+        for value in (evidence.weight, evidence.bias_sd_px)
+    )
+    arrays = evidence.xy_px[:, :, which], evidence.sigma_px[:, :, which], weight, bias
+    return Pixels(*(torch.from_numpy(np.array(array, dtype=np.float64)) for array in arrays))
 
 
 def _motion(body: Body, layout: Layout, found: TakeSolution, time_s: FloatArray, rate_hz: float) -> Motion:

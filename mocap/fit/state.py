@@ -89,3 +89,22 @@ class Layout:
         if self.num_keypoints:
             offsets = offsets + border_step[self.num_betas :].reshape(-1, 3)
         return State(quat, state.trans + pose_step[:, :3], betas, offsets)
+
+
+def between(state: State, time_s: Tensor, wanted_s: Tensor) -> State:
+    """A motion at other times: places on straight lines, turns on great circles.
+
+    Args:
+        state: N frames.
+        time_s: (N,) their times, increasing.
+        wanted_s: (T,) times within.
+    """
+    later = torch.searchsorted(time_s, wanted_s).clamp(1 if len(time_s) > 1 else 0, len(time_s) - 1)
+    earlier = (later - 1).clamp(min=0)
+    length = torch.clamp(time_s[later] - time_s[earlier], min=1e-9)
+    share = ((wanted_s - time_s[earlier]) / length)[:, None]
+    first = state.quat_xyzw[earlier]
+    turn = roma.quat_product(roma.quat_conjugation(first), state.quat_xyzw[later])
+    part = roma.rotvec_to_unitquat(roma.unitquat_to_rotvec(turn) * share[..., None])
+    trans = state.trans[earlier] * (1 - share) + state.trans[later] * share
+    return replace(state, quat_xyzw=roma.quat_normalize(roma.quat_product(first, part)), trans=trans)

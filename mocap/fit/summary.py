@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from mocap.fit.assemble import Observations
-from mocap.fit.windows import TakeSolution
+from mocap.fit.take import TakeSolution
 from rigs.body import Body
 
 _USABLE_MM = 80.0

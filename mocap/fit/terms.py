@@ -4,17 +4,23 @@ The cost of a state is half the sum of ``loss.value(|r|²)`` over all residual g
 knows nothing of the solver: it says which unknowns its residuals depend on, and ``mocap.fit.problem`` does
 the rest. A new term is one class in one file with a test in ``tests/mocap/fit/test_terms.py``, and a line in
 ``mocap.fit.assemble``.
+
+Terms on the places of body points with many residuals for each (every camera's pixels) are ``PointTerm``:
+they say how their cost bends with the points' places, three numbers each, and the chain to the unknowns is
+``problem``'s. What they take to compute then hardly depends on how many cameras there are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from mocap.fit.posed import Posed
+from mocap.fit.state import State
+from rigs.keypoint_model import KeypointModel
 
 
 @dataclass(frozen=True)
@@ -70,4 +76,33 @@ class Term(Protocol):
 
     def jacobian(self, posed: Posed) -> Jacobian:
         """Derivatives of ``residual``, before the loss."""
+        ...
+
+
+class PointQuadratic(NamedTuple):
+    """A cost near the present places of K points, its losses re-weighted: all that a solver needs of it."""
+
+    cost: Tensor
+    """(n,) of each frame, the losses counted."""
+    gradient: Tensor
+    """(n, K, 3) by the points' places, per metre."""
+    information: Tensor
+    """(n, K, 3, 3) Gauss-Newton's second derivative, per metre²; positive semidefinite."""
+
+
+@runtime_checkable
+class PointTerm(Protocol):
+    """A cost of where points of the body are, each frame for itself."""
+
+    name: str
+    """Names the term in summaries and errors."""
+    own_offsets: bool
+    """Whether the points are the keypoints whose constant offsets are solved for."""
+
+    def points(self, state: State) -> KeypointModel:
+        """The K points, as the state's offsets place them."""
+        ...
+
+    def quadratic(self, posed: Posed) -> PointQuadratic:
+        """Value and derivatives at the present places."""
         ...

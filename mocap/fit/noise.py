@@ -1,0 +1,77 @@
+"""What the pictures' errors are like, told from the residuals of a fit: constant parts and scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from mocap.fit.posed import stretches
+from mocap.fit.problem import Problem
+from mocap.fit.reprojection_term import Pixels, ReprojectionTerm
+from mocap.fit.state import State
+
+_LEAST_VOTES = 30.0
+"""Observations that all of one person's are worth in the scale of a single camera and keypoint."""
+_MEDIAN_LENGTH = 1.1774
+"""Median length of a two-dimensional normal vector of unit variance."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Errors of the cameras' keypoints."""
+
+    bias_px: Tensor
+    """(C, K, 2) constant over the take: projected minus seen is minus this."""
+    scale: Tensor
+    """(C, K) what the told standard deviations are to be multiplied by."""
+
+    @staticmethod
+    def as_told(pixels: Pixels) -> Noise:
+        """No bias, and the deviations as they are."""
+        _, cameras, keypoints = pixels.sigma_px.shape
+        zero = torch.zeros(cameras, keypoints, 2, dtype=torch.float64)
+        return Noise(zero, torch.ones(cameras, keypoints, dtype=torch.float64))
+
+
+def estimate_noise(problem: Problem, state: State, pixels: Pixels, noise: Noise) -> Noise:
+    """The constant error of each camera and keypoint under its prior, and how far errors keep their promise.
+
+    Args:
+        problem: with a reprojection term that was made with ``noise``.
+        state: its solution.
+        pixels: as told, before any scale.
+        noise: the estimate so far.
+    """
+    term = next((term for term in problem.terms if isinstance(term, ReprojectionTerm)), None)
+    if term is None:
+        return noise
+    parts = [term.errors_px(posed) for posed in stretches(problem.body, problem.layout, state, at_once=512)]
+    error = torch.cat(parts) - noise.bias_px  # projected minus seen, the bias not taken out
+    sigma = pixels.sigma_px * noise.scale
+    known = torch.isfinite(error).all(-1)
+    error = torch.where(known[..., None], error, 0.0)
+    sigma = torch.where(known, sigma, 1.0)
+    squared = ((error + noise.bias_px) / sigma[..., None]).square().sum(-1)
+    precision = known * term.loss.weight(squared, 2) * pixels.weight / sigma**2
+    prior = 1 / torch.clamp(pixels.bias_sd_px, min=1e-3) ** 2
+    bias = -(precision[..., None] * error).sum(0) / (precision.sum(0) + prior)[..., None]
+    return Noise(bias, noise.scale * _scale(torch.sqrt(squared), known))
+
+
+def _scale(length: Tensor, known: Tensor) -> Tensor:
+    """(C, K) median residual over that of a normal; few residuals are drawn towards the median of all."""
+    if not bool(known.any()):
+        return torch.ones(length.shape[1:], dtype=length.dtype)
+    overall = torch.clamp(length[known].median(), min=1e-3)
+    own = torch.where(known, length, torch.nan).nanmedian(0).values.nan_to_num(float(overall))
+    votes = known.sum(0)
+    share = votes / (votes + _LEAST_VOTES)
+    drawn = torch.exp(share * torch.log(torch.clamp(own, min=1e-3)) + (1 - share) * torch.log(overall))
+    return torch.clamp(drawn / _MEDIAN_LENGTH, 0.2, 5.0)
+
+
+def with_scale(pixels: Pixels, noise: Noise) -> Pixels:
+    """The pixels with the deviations that residuals show."""
+    return replace(pixels, sigma_px=pixels.sigma_px * noise.scale)

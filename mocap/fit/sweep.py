@@ -1,0 +1,116 @@
+"""One linearisation of a problem at a state, factorised run by run of frames.
+
+What one run leaves for the next is kept, so that a run's factor can be made again on the way back: a take of
+any length is solved as one, and only so many frames' factors are in memory at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mocap.fit.banded import Carry, Corner, Covariance, Matrix, Run, first_carry, runs
+from mocap.fit.problem import Problem, add_prior, build, prior_cost
+from mocap.fit.state import State
+
+RUN = 500
+"""Frames that are linearised at once: 0.15 MB each."""
+KEPT = 8000
+"""Most frames whose factor stays in memory, 0.15 MB each; those before the last so many are factorised again
+when they are needed."""
+
+
+class Step(NamedTuple):
+    """Where the minimum of a linearised problem lies from the state."""
+
+    pose: Tensor
+    """(T, D) metres and radians."""
+    border: Tensor
+    """(Q,) coefficients and metres."""
+
+
+class PosteriorRun(NamedTuple):
+    """How uncertain the unknowns of some frames are."""
+
+    first: int
+    """The first frame."""
+    given: Tensor
+    """(N, D, D) covariance of each frame's unknowns, were the border known."""
+    by_border: Tensor
+    """(N, D, Q) how a frame's solution moves with the border."""
+    border: Tensor
+    """(Q, Q) covariance of the border."""
+
+
+class Sweep:
+    """Costs, step and posterior of a problem at a state."""
+
+    def __init__(self, problem: Problem, state: State, *, damping: float) -> None:
+        """Linearise and factorise.
+
+        Raises:
+            NotPositiveError: more damping is needed.
+            FitError: a term or the equations are not finite; names the term and the frame.
+        """
+        self.problem, self.state, self.damping = problem, state, damping
+        size, border = problem.layout.num_pose, problem.layout.num_border
+        self._runs = list(runs(state.num_frames, RUN))
+        self._carries: list[Carry] = []
+        self._kept: dict[int, Run] = {}
+        self.costs = {term.name: 0.0 for term in problem.terms}
+        square, gradient = torch.zeros(border, border).double(), torch.zeros(border).double()
+        carry = first_carry(size, border)
+        for index, (first, stop) in enumerate(self._runs):
+            self._carries.append(carry)
+            equations = build(problem, state, first, stop)
+            run = Run(equations, carry, damping=damping, first=first)
+            carry = run.left
+            square += equations.corner
+            gradient += equations.border_gradient
+            for name, cost in equations.costs.items():
+                self.costs[name] += cost
+            if state.num_frames - first <= KEPT:
+                self._kept[index] = run
+        add_prior(problem, state, square, gradient)
+        self.costs["prior"] = prior_cost(problem, state)
+        self._corner = Corner(square.numpy(), gradient.numpy(), carry.corner, damping=damping)
+
+    @property
+    def cost(self) -> float:
+        """Of the state."""
+        return sum(self.costs.values())
+
+    def step(self) -> Step:
+        """To the minimum of the linearised problem."""
+        border = self._corner.solve()
+        parts: list[Matrix] = []
+        after = np.zeros((2, self.problem.layout.num_pose))
+        for _, run in self._backwards():
+            parts.append(run.back(border, after))
+            after = np.concatenate([parts[-1], after])[:2]
+        return Step(torch.from_numpy(np.concatenate(parts[::-1])), torch.from_numpy(border))
+
+    def posterior(self) -> Iterator[PosteriorRun]:
+        """Covariances, from the last run of frames to the first."""
+        layout = self.problem.layout
+        border = torch.from_numpy(self._corner.covariance())
+        after = Covariance.of_none(layout.num_pose, layout.num_border)
+        for first, run in self._backwards():
+            now = run.covariance(after)
+            yield PosteriorRun(first, torch.from_numpy(now.given), torch.from_numpy(now.by_border), border)
+            follow = np.concatenate([now.by_border[:2], after.by_border[:2]])[:2]
+            after = Covariance(now.given, follow, now.first_two)
+
+    def _backwards(self) -> Iterator[tuple[int, Run]]:
+        """The runs from the last to the first, each with its first frame."""
+        for index in range(len(self._runs) - 1, -1, -1):
+            first, stop = self._runs[index]
+            run = self._kept.get(index)
+            if run is None:
+                equations = build(self.problem, self.state, first, stop)
+                run = Run(equations, self._carries[index], damping=self.damping, first=first)
+            yield first, run
