@@ -12,7 +12,7 @@ Poses take left perturbations ``exp([rho, phi])``, translation first. The first 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import roma
@@ -23,6 +23,7 @@ from .boards import Board
 from .cameras import Cameras
 from .detection import BoardView
 from .lens_prior import LensPrior, prior_rows
+from .levenberg import descend
 from .mirror import mirrored
 from .observations import Noise, Observations, collect, measure_noise
 from .schur import POSE, Linearised, NormalEquations, normal_equations
@@ -35,8 +36,6 @@ _TURN_STEPS = 8
 """Steps that a board gets to show that it fits better the other way round."""
 _ROUGH = 1e3
 """How much earlier than the last round the others end, in tolerances."""
-_DAMPING = (1e-4, 1e-12, 1e10)
-"""Start, smallest and largest factor of the diagonal."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +219,7 @@ def _turned_over(problem: Problem, use: Tensor, noise: Noise, options: BundleOpt
     return replace(problem, world_from_board=torch.where(better, poses[1], problem.world_from_board))
 
 
-def _moved(pose: Tensor, step: Tensor) -> Tensor:
+def moved_poses(pose: Tensor, step: Tensor) -> Tensor:
     """Poses (..., 4, 4) after the left perturbation (..., 6), to first order on the group."""
     turn = roma.rotvec_to_rotmat(step[..., 3:])
     moved = pose.clone()
@@ -249,23 +248,15 @@ class _Solver:
 
     def run(self, tolerance: float, max_steps: int) -> tuple[Problem, int, bool]:
         """The better problem, the steps that were taken, and whether the cost fell by less than asked."""
-        damping, smallest, largest = _DAMPING
-        problem, cost = self.problem, self._cost(self.problem)
-        for step in range(max_steps):
+
+        def stepper(problem: Problem) -> Callable[[float], Problem]:
             system = self._system(problem)
-            while damping < largest:
-                trial = self._stepped(problem, *system.solve(damping, self.free))
-                gain = cost - (new_cost := self._cost(trial))
-                if gain > 0:
-                    break
-                damping *= 10.0
-            else:
-                return problem, step, True  # no direction is downhill any more
-            problem, damping = trial, max(damping / 10.0, smallest)
-            if gain <= tolerance * cost:
-                return problem, step + 1, True
-            cost = new_cost
-        return problem, max_steps, False
+            return lambda damping: self._stepped(problem, *system.solve(damping, self.free))
+
+        problem, descent = descend(
+            self.problem, self._cost, stepper, tolerance=tolerance, max_steps=max_steps
+        )
+        return problem, descent.steps, descent.converged
 
     def parameter_std(self) -> Tensor:
         """(C, 6 + 4 + D) standard deviations of the camera parameters, 0 where fixed."""
@@ -308,6 +299,6 @@ class _Solver:
         cameras = _with_lens(problem.cameras, _lens(problem.cameras) + camera[:, POSE:])
         return replace(
             problem,
-            cameras=cameras.with_poses(_moved(cameras.cam_from_world, camera[:, :POSE])),
-            world_from_board=_moved(problem.world_from_board, board),
+            cameras=cameras.with_poses(moved_poses(cameras.cam_from_world, camera[:, :POSE])),
+            world_from_board=moved_poses(problem.world_from_board, board),
         )

@@ -114,7 +114,7 @@ class Cameras:
                     f"no camera {', '.join(missing)} in the calibration; it has {', '.join(self.names)}"
                 )
             rows = [self.names.index(name) for name in wanted]
-        return Cameras(
+        some = Cameras(
             names=tuple(self.names[i] for i in rows),
             size_px=self.size_px[rows],
             focal_px=self.focal_px[rows],
@@ -123,6 +123,9 @@ class Cameras:
             cam_from_world=self.cam_from_world[rows],
             model=tuple(self.model[i] for i in rows),
         )
+        if "max_radius2" in self.__dict__:  # costs as much as projecting a thousand points: found once
+            some.__dict__["max_radius2"] = self.max_radius2[rows]
+        return some
 
     @cached_property
     def posed(self) -> Tensor:

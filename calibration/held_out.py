@@ -1,17 +1,37 @@
-"""What cameras are worth on views that they were not solved with."""
+"""What cameras are worth on views that they were not solved with.
+
+The measure is for cameras without a common clock: a solve that takes all images of one number for
+simultaneous bends its cameras until they agree, and would be rewarded by a measure that does the same. Here
+every set of cameras, whoever made it, gets the clocks that suit it best, and the board a motion of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import roma
+import torch
+from torch import Tensor
+
+from .boards import Board
+from .board_motion import carry
+from .bundle import BundleOptions
+from .cameras import Cameras
+from .detection import BoardView
+from .extrinsics import fit_boards
+from .timed_bundle import TimedBundle, adjust_timed
+from .timed_start import timed_problem
+from .timed_views import CameraViews
+from .triangulation import triangulate
+
+_MISTAKE_PX = 20.0
+"""Errors beyond this, at 1280 pixels of width, are corners taken for others, whatever the cameras are."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """How well given cameras explain views of a moving board that they have never met.
-
-    The cameras stay as they are; each set of cameras gets its own best clocks and the board its own motion.
-    """
+    """How well given cameras explain views of a moving board that they have never met."""
 
     rigid_px: float
     """Root mean square error of the corners, the board's motion fitted to the views."""
@@ -41,3 +61,125 @@ class Repeatability:
     """Distance of each camera's two centres: lens centre and place trade with each other."""
     turn_deg: Mapping[str, float]
     """Angle between each camera's two directions."""
+
+
+def judge_cameras(
+    cameras: Cameras,
+    views: Sequence[BoardView],
+    board: Board,
+    *,
+    offset_s: Mapping[str, float],
+    step_s: float,
+    options: BundleOptions | None = None,
+) -> HeldOut | None:
+    """Judge cameras by views that they were not solved with; None where these fix no board pose.
+
+    Cameras and lenses stay; constant delays, line delays, the frames' own time errors and the board's path
+    are fitted to the views.
+
+    Args:
+        cameras: the cameras, posed, whoever calibrated them.
+        views: what they saw, frame numbers as of ``calibration.association``.
+        board: the board.
+        offset_s: seconds to add to each camera's own times, to begin with.
+        step_s: time between frames.
+        options: how the motion is fitted.
+    """
+    posed = fit_boards(cameras, views, board, options)
+    if posed is None:
+        return None
+    boards = dict(zip(posed.frames, posed.world_from_board, strict=True))
+    problem = timed_problem(views, board, cameras, boards, offset_s=offset_s, step_s=step_s, options=options)
+    still = torch.zeros_like(problem.free.pose), torch.zeros_like(problem.free.lens)
+    fitted = adjust_timed(replace(problem, free=problem.free._replace(pose=still[0], lens=still[1])))
+    limit_px = _MISTAKE_PX * float(cameras.size_px.amax()) / 1280.0
+    rigid = [_near(error, limit_px) for error in fitted.error_px]
+    moved = _at_instants(fitted, problem.views, cameras, board)
+    xyz = triangulate(cameras, moved, 1.0).xyz_world
+    left = (cameras.project(xyz)[0].transpose(-3, -2) - moved).reshape(-1, 2)
+    square = _squares(xyz.reshape(-1, len(board.corners_xyz), 3), board)
+    return HeldOut(
+        rigid_px=_rms(torch.cat(rigid)),
+        free_px=_rms(_near(left, limit_px)),
+        square_std_m=float(square.std()) if len(square) > 1 else float("nan"),
+        square_bias_m=float(square.mean()) if len(square) else float("nan"),
+        squares=len(square),
+        frames=len(moved) // len(board.corners_xyz),
+        camera_px={name: _rms(some) for name, some in zip(cameras.names, rigid, strict=True)},
+    )
+
+
+def compare_cameras(one: Cameras, other: Cameras, xyz_world: Tensor) -> Repeatability:
+    """How far two calibrations of the same cameras lie apart, best laid on each other.
+
+    Args:
+        one: a calibration.
+        other: another, of the same cameras in the same order, in any frame.
+        xyz_world: (N, 3) points of the volume in the frame of ``one``, metres: those that the other cameras
+            make of the images that the first have of them are compared.
+    """
+    seen = one.project(xyz_world)[0].transpose(-3, -2)  # (N, C, 2)
+    inside = ((seen >= -0.5) & (seen <= one.size_px - 0.5)).all(-1, keepdim=True)
+    seen = torch.where(inside, seen, torch.nan)
+    theirs = triangulate(other, seen, 1.0).xyz_world
+    good = torch.isfinite(theirs).all(-1)
+    rotation, shift = roma.rigid_points_registration(theirs[good], xyz_world[good])
+    apart = (theirs[good] @ rotation.T + shift - xyz_world[good]).norm(dim=-1)
+    center = (other.centers_world @ rotation.T + shift - one.centers_world).norm(dim=-1)
+    turned = other.cam_from_world[:, :3, :3] @ rotation.T
+    turn = torch.rad2deg(roma.rotmat_geodesic_distance(turned, one.cam_from_world[:, :3, :3]))
+    return Repeatability(
+        points_m=float(apart.square().mean().sqrt()),
+        center_m=dict(zip(one.names, center.tolist(), strict=True)),
+        turn_deg=dict(zip(one.names, turn.tolist(), strict=True)),
+    )
+
+
+def _at_instants(
+    fitted: TimedBundle, groups: Sequence[CameraViews], cameras: Cameras, board: Board
+) -> Tensor:
+    """(F * K, C, 2) corners of every shared instant as they would have been seen at its middle; NaN missing.
+
+    The fitted motion says how far a corner went between the camera's time and the instant's; what it leaves
+    unexplained stays with the corner.
+    """
+    state = fitted.state
+    times = [
+        views.own_s + state.clock[c, 0] + state.clock[c, 1] * (views.own_s - views.middle_s)
+        for c, views in enumerate(groups)
+    ]
+    every = torch.cat([views.frame for views in groups])
+    frames, row = every.unique(return_inverse=True)
+    middle_s = torch.zeros(len(frames), dtype=torch.float64).index_add_(0, row, torch.cat(times))
+    middle_s = middle_s / torch.bincount(row)
+    xy = torch.full((len(frames), len(board.corners_xyz), len(cameras), 2), torch.nan, dtype=torch.float64)
+    for c, views in enumerate(groups):
+        if not len(views.own_s):
+            continue
+        at = torch.searchsorted(frames, views.frame)
+        interval, part = state.motion.at(middle_s[at])
+        wide = (len(views.own_s), views.xy_px.shape[1])
+        spread = (value[:, None].expand(wide).flatten() for value in (interval, part))
+        xyz = carry(state.motion, *spread, views.xyz_board.flatten(0, 1))
+        there = cameras[c : c + 1].project_each(xyz[None])[0][0].reshape(*wide, 2)
+        seen = views.seen
+        xy[at[:, None].expand(wide)[seen], views.ids[seen], c] = (there - fitted.error_px[c])[seen]
+    several = torch.isfinite(xy).all(-1).any(1).sum(-1) > 1
+    return xy[several].flatten(0, 1)
+
+
+def _squares(xyz: Tensor, board: Board) -> Tensor:
+    """Errors of all distances between neighbouring corners, metres."""
+    ends = xyz[:, board.neighbours]
+    error = (ends[..., 0, :] - ends[..., 1, :]).norm(dim=-1).flatten() - board.neighbour_m
+    return error[torch.isfinite(error)]
+
+
+def _near(error_px: Tensor, limit_px: float) -> Tensor:
+    """(N, 2) errors that are there and no mistakes."""
+    flat = error_px.reshape(-1, 2)
+    return flat[flat.norm(dim=-1) < limit_px]
+
+
+def _rms(error_px: Tensor) -> float:
+    return float(error_px.square().sum(-1).mean().sqrt()) if len(error_px) else float("nan")

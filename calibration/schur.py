@@ -57,8 +57,12 @@ class NormalEquations:
         camera = torch.zeros(free.shape, dtype=torch.float64)
         if free.any():
             camera[free] = torch.linalg.solve(*self.reduced(damping, free))
+        return camera, self.follow(damping, camera)
+
+    def follow(self, damping: float, camera: Tensor) -> Tensor:
+        """Steps of the boards (F, 6) that go with a step of all camera parameters (C * P,)."""
         slope = self.board_slope + (self.coupling.mT @ camera[:, None])[..., 0]
-        return camera, -torch.linalg.solve(_damped(self.board, damping), slope)
+        return -torch.linalg.solve(_damped(self.board, damping), slope)
 
 
 def _damped(blocks: Tensor, damping: float) -> Tensor:
