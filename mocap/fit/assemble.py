@@ -11,8 +11,8 @@ from torch import Tensor
 
 from calibration.cameras import Cameras
 from mocap.errors import InputError
-from mocap.fit.floor_terms import FloorTerm, SlipTerm
-from mocap.fit.joint_terms import LimitTerm, RestTerm, rest_sd_rad, twist_axis
+from mocap.fit.floor import Floor
+from mocap.fit.joint_terms import LimitTerm, RestTerm, rest_rad, twist_axis
 from mocap.fit.keypoint_term import KeypointTerm
 from mocap.fit.motion_terms import AccelerationTerm, SpeedTerm, Steps
 from mocap.fit.noise import Noise, with_scale
@@ -32,23 +32,29 @@ _WALL_SD_RAD = math.radians(3.0)
 _REST_SHARE = 0.05
 """A posture lasts: frames of the same one say but once how far from rest it is. With more, the pull of
 thousands of frames bends shape and offsets."""
-_FLOOR_SD_M = 0.010
-_SLIP_SD_M_S = 0.03
 _SPEED_SD_M_S = 3.0
 _SPEED_SD_RAD_S = 10.0
 _LEVER_M = 0.08
 """A joint that moves no keypoint by more than this for a turn of one radian is not solved for, as toes and
 fingers with one keypoint near them: noise would turn it at will, and stretch the lever to turn it further."""
 _LIVELY = {
-    "spine1": 0.4,
-    "spine2": 0.4,
-    "spine3": 0.4,
-    "collar": 0.3,
-    "pelvis": 0.6,
-    "neck": 0.6,
-    "head": 0.8,
+    "pelvis": (0.3, 0.3, 0.4),
+    "hip": (0.7, 0.5, 0.8),
+    "knee": (1.1, 0.1, 0.1),
+    "ankle": (1.0, 0.6, 0.3),
+    "foot": (1.2, 0.4, 0.2),
+    "spine1": (0.3, 0.15, 0.3),
+    "spine2": (0.15, 0.15, 0.15),
+    "spine3": (0.2, 0.15, 0.2),
+    "neck": (0.3, 0.25, 0.2),
+    "head": (0.2, 0.2, 0.2),
+    "collar": (0.15, 0.15, 0.15),
+    "shoulder": (0.6, 0.6, 0.6),
+    "elbow": (0.1, 0.9, 0.1),
+    "wrist": (0.6, 0.6, 0.6),
 }
-"""Angular acceleration relative to that of the limbs; what carries more mass turns less suddenly."""
+"""Angular acceleration about a joint's axes relative to that of the liveliest: what carries more mass turns
+less suddenly, and a hinge about one axis. From recorded walks, runs, jumps and gestures, rounded up."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ def _levers(body: Body, points: KeypointModel, joints: Tensor) -> set[int]:
 
 def make_problem(
     body: Body, layout: Layout, seen: Observations, settings: FitSettings,
-    *, soles: KeypointModel | None = None, support: Tensor | None = None, noise: Noise | None = None,
+    *, floor: Floor | None = None, noise: Noise | None = None,
 ) -> Problem:  # fmt: skip
     """All terms of a fit.
 
@@ -143,9 +149,9 @@ def make_problem(
         layout: columns of the unknowns.
         seen: what was observed, T frames.
         settings: strengths.
-        soles: points that stand on the floor; none leaves the floor out.
-        support: (T, n) metres, the height that each of these stands on, NaN where it does not.
+        floor: what stands on it; none leaves it out.
         noise: what the pixels' errors are like; as told where left out.
+        offset_scale: how far this person's keypoints lie from their places, in what is usual.
     """
     share = independent_share(seen.steps, settings)
     names = [body.joint_names[joint] for joint in layout.active]
@@ -154,22 +160,21 @@ def make_problem(
     lower, upper = joint_limits(turning)
     walls = (lower - _WALL_SLACK_RAD, upper + _WALL_SLACK_RAD)
     axes = [twist_axis(name) for name in turning]
-    lively = (
-        torch.tensor([_lively(name) for name in names], dtype=torch.float64) * settings.acceleration_rad_s2
-    )
-    pelvis = torch.tensor([settings.acceleration_m_s2], dtype=torch.float64)
+    lively = torch.tensor([_lively(name) for name in names], dtype=torch.float64)
+    pelvis = torch.full((1, 3), settings.acceleration_m_s2, dtype=torch.float64)
     speed = torch.tensor([_SPEED_SD_M_S] + [_SPEED_SD_RAD_S] * len(names), dtype=torch.float64)
     terms = [
         _keypoint_term(seen, share, settings, noise),
-        RestTerm(layout, jointed, rest_sd_rad(turning), Loss(share * _REST_SHARE)),
+        RestTerm(layout, jointed, *rest_rad(turning), Loss(share * _REST_SHARE)),
         LimitTerm(layout, jointed, axes, walls, _WALL_SD_RAD, Loss(share)),
-        AccelerationTerm(layout, seen.steps, torch.cat([pelvis, lively]), Loss()),
+        AccelerationTerm(
+            layout, seen.steps, torch.cat([pelvis, lively * settings.acceleration_rad_s2]), Loss()
+        ),
         SpeedTerm(layout, seen.steps, speed, Loss()),
     ]
-    if soles is not None and support is not None:
-        terms.append(FloorTerm(soles, support, _FLOOR_SD_M, Loss()))
-        terms.append(SlipTerm(soles, torch.isfinite(support), seen.steps, _SLIP_SD_M_S, Loss(share)))
-    return Problem(body, layout, tuple(terms), _prior(layout, seen.points))
+    if floor is not None:
+        terms += floor.terms(seen.steps)
+    return Problem(body, layout, tuple(terms), _prior(layout, seen.points, offset_scale))
 
 
 def _keypoint_term(
@@ -191,12 +196,13 @@ def independent_share(steps: Steps, settings: FitSettings) -> float:
     return min(1.0, float(steps.seconds.median()) / settings.correlation_s)
 
 
-def _lively(joint: str) -> float:
-    return _LIVELY.get(joint.removeprefix("left_").removeprefix("right_"), 1.0)
+def _lively(joint: str) -> tuple[float, float, float]:
+    return _LIVELY.get(joint.removeprefix("left_").removeprefix("right_"), (1.0, 1.0, 1.0))
 
 
-def _prior(layout: Layout, points: KeypointModel) -> BorderPrior:
+def _prior(layout: Layout, points: KeypointModel, offset_scale: float) -> BorderPrior:
     """Shapes of people, and keypoints as far from their places as detectors put them."""
     shape = torch.ones(layout.num_betas, dtype=torch.float64)
-    sd = torch.cat([shape, points.sigma_m.repeat_interleave(3)[: 3 * layout.num_keypoints]])
+    offsets = offset_scale * points.sigma_m.repeat_interleave(3)[: 3 * layout.num_keypoints]
+    sd = torch.cat([shape, offsets])
     return BorderPrior(torch.zeros_like(sd), sd)

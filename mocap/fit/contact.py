@@ -9,7 +9,7 @@ while count as one. All of the past and the future is used (forward and backward
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,14 +169,16 @@ def _smoothed(odds: FloatArray, time_s: FloatArray) -> FloatArray:
     weight = np.exp(half - half.max(-1, keepdims=True))  # (T, n, 2)
     forward = _products(change[:, None] * weight[:, :, None, :])[:, :, 0]
     # backward: what follows frame t, seen from its state
-    after = np.concatenate([change[1:, None] * weight[1:, :, None, :], np.tile(np.eye(2), (1, odds.shape[1], 1, 1))])
+    after = np.concatenate(
+        [change[1:, None] * weight[1:, :, None, :], np.tile(np.eye(2), (1, odds.shape[1], 1, 1))]
+    )
     backward = _products(after[::-1].swapaxes(-1, -2))[::-1].swapaxes(-1, -2).sum(-1)
     joint = forward * backward
     return joint[..., 0] / joint.sum(-1)
 
 
 def _products(matrices: FloatArray) -> FloatArray:
-    """Products M_0 ... M_t of (T, n, 2, 2) matrices without negative entries, each up to a positive factor."""
+    """Products M_0 ... M_t of (T, n, 2, 2) non-negative matrices, each up to a factor."""
     total = matrices / matrices.max((-1, -2), keepdims=True)
     reach = 1
     while reach < len(total):
@@ -195,7 +197,9 @@ def _stillness(velocity: FloatArray, probability: FloatArray, still: float) -> f
     return float(np.clip(np.sqrt(spread / (probability.sum() + prior)), *_SPEED_RANGE_M_S))
 
 
-def _supports(height: FloatArray, probability: FloatArray, step_share: FloatArray, still: float) -> FloatArray:
+def _supports(
+    height: FloatArray, probability: FloatArray, step_share: FloatArray, still: float
+) -> FloatArray:
     """(T, n) height of the support: one for each stand, drawn to the floor as far as the data leave open."""
     support = np.zeros(height.shape)
     error = _height_error(still)
@@ -234,5 +238,7 @@ def _spread(values: FloatArray, known: NDArray[np.bool_]) -> None:
     frames = np.arange(len(values))
     after = np.clip(np.searchsorted(rows, frames), 0, len(rows) - 1)
     before = np.clip(after - 1, 0, len(rows) - 1)
-    nearest = np.where(np.abs(rows[after] - frames) < np.abs(frames - rows[before]), rows[after], rows[before])
+    nearest = np.where(
+        np.abs(rows[after] - frames) < np.abs(frames - rows[before]), rows[after], rows[before]
+    )
     values[:] = values[nearest]

@@ -1,75 +1,133 @@
-"""The floor at z = 0: nothing sinks into it, and what stands on it or on a step neither floats nor slides."""
+"""The floor: what stands on it, or on a step, neither floats nor slides, and nothing sinks into it."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from mocap.fit.motion_terms import Steps
+from mocap.fit.contact import Contacts
+from mocap.fit.contact_points import ContactPoints
+from mocap.fit.motion_terms import REFERENCE_S, Steps
 from mocap.fit.posed import Posed
-from mocap.fit.terms import Jacobian, Loss
+from mocap.fit.state import State
+from mocap.fit.terms import Jacobian, Loss, PointQuadratic
 from rigs.keypoint_model import KeypointModel
+
+_HEIGHT_SD_M = 0.004
+"""How far a standing point may be from its support."""
+_SUNK_SD_M = 0.004
+"""How far a free point may be below the floor."""
+_CORRELATED_S = 0.10
+"""Frames within this share one statement about a height: floors and soles err for as long as a stand."""
+_SLIP_SD_M_S = 0.01
+"""Speed of what stands, at 30 frames a second; over a second it may creep by 2 mm."""
+_NU = 3.0
+"""Tails: at the ends of a stand heels lift and balls roll."""
+_LEAST = 0.02
+"""Points that hardly ever stand or sink are left out."""
+
+
+def floor_terms(
+    points: ContactPoints, contacts: Contacts, steps: Steps, lowest_m: Tensor
+) -> list[FloorTerm | SlipTerm]:
+    """What the floor says of a motion.
+
+    Args:
+        points: that may stand.
+        contacts: when they do.
+        steps: between the frames.
+        lowest_m: (n,) how low each of the points comes.
+    """
+    probability = torch.from_numpy(contacts.probability)
+    near = lowest_m < contacts.floor_m + points.clearance_m + _HEIGHT_SD_M
+    rows = torch.nonzero((probability.max(0).values > _LEAST) | (near & points.is_sole))[:, 0]
+    if not len(rows):
+        return []
+    model = points.model.select([points.model.names[row] for row in rows.tolist()])
+    support = torch.from_numpy(contacts.support_m)[:, rows] + points.clearance_m[rows]
+    floor = contacts.floor_m + points.clearance_m[rows]
+    share = min(1.0, float(steps.seconds.median()) / _CORRELATED_S) if len(steps.seconds) else 1.0
+    probability = probability[:, rows]
+    return [
+        FloorTerm(model, support, probability, floor, _HEIGHT_SD_M * points.looseness[rows], share),
+        SlipTerm(model, probability, steps, _SLIP_SD_M_S * points.looseness[rows]),
+    ]
 
 
 class FloorTerm:
-    """``r = (z - support) / sd`` of points of the soles that stand, ``z / sd`` of those below the floor."""
+    """``(z - support) / sd`` of points as far as they stand, ``z / sd`` below the floor as far as not."""
 
     name = "floor"
-    span = 1
+    own_offsets = False
 
-    def __init__(self, soles: KeypointModel, support: Tensor, sd_m: float, loss: Loss) -> None:
-        """``support`` is (T, n) metres: what each point of ``soles`` stands on, NaN where it does not."""
-        self.soles = soles
-        self.contacts = torch.isfinite(support)
-        self.support = torch.where(self.contacts, support, 0.0)
+    def __init__(
+        self, points: KeypointModel, support: Tensor, probability: Tensor, floor: Tensor, sd_m: Tensor,
+        share: float = 1.0,
+    ) -> None:  # fmt: skip
+        """All heights in metres.
+
+        Args:
+            points: n points of the body.
+            support: (T, n) height at which each would stand.
+            probability: (T, n) of standing.
+            floor: (n,) height below which each is sunk.
+            sd_m: (n,) deviation from the support.
+            share: what one frame counts.
+        """
+        self._points = points
+        self.support = support
+        self.probability = probability
+        self.floor = floor
         self.sd_m = sd_m
-        self.loss = loss
+        self.share = share
+        self.loss = Loss(1.0, _NU)
 
-    def _height(self, posed: Posed) -> tuple[Tensor, Tensor]:
-        """(n, points) heights above the support, and which of them count."""
-        height = posed.place(self.soles)[: posed.own, :, 2]
+    def points(self, state: State) -> KeypointModel:
+        """The same in every state."""
+        return self._points
+
+    def quadratic(self, posed: Posed) -> PointQuadratic:
+        """Of the heights alone."""
+        height = posed.place(self._points)[: posed.own, :, 2]
         rows = posed.rows(1)
-        return height - self.support[rows], self.contacts[rows] | (height < 0)
-
-    def residual(self, posed: Posed) -> Tensor:
-        """(n, points, 1)."""
-        height, counts = self._height(posed)
-        return (height * counts / self.sd_m)[..., None]
-
-    def jacobian(self, posed: Posed) -> Jacobian:
-        """All pose columns, and the betas."""
-        counts = self._height(posed)[1]
-        by = posed.jacobian(self.soles)
-        factor = (counts / self.sd_m)[..., None, None]
-        pose, betas = (part[: posed.own, :, 2:] * factor for part in (by.pose, by.betas))
-        return Jacobian((pose,), torch.arange(pose.shape[-1]), betas, _beta_columns(betas), betas.shape[-1])
+        off = (height - self.support[rows]) / self.sd_m
+        stands = self.probability[rows] * self.share
+        sunk = (height - self.floor).clamp(max=0.0) / _SUNK_SD_M
+        free = self.share - stands
+        squared = off * off
+        weight = stands * self.loss.weight(squared, 1)
+        cost = 0.5 * (stands * self.loss.value(squared, 1) + free * sunk * sunk).sum(-1)
+        slope = weight * off / self.sd_m + free * sunk / _SUNK_SD_M
+        bend = weight / self.sd_m**2 + free * (sunk < 0) / _SUNK_SD_M**2
+        gradient, information = height.new_zeros(*height.shape, 3), height.new_zeros(*height.shape, 3, 3)
+        gradient[..., 2], information[..., 2, 2] = slope, bend
+        return PointQuadratic(cost, gradient, information)
 
 
 class SlipTerm:
-    """``r = horizontal speed / sd`` of points of the soles from one frame to the next while they stand."""
+    """``r = horizontal speed / sd`` of points from one frame to the next while they stand."""
 
     name = "foot slip"
     span = 2
 
-    def __init__(
-        self, soles: KeypointModel, contacts: Tensor, steps: Steps, sd_m_s: float, loss: Loss
-    ) -> None:
-        """``contacts`` is (T, n) bool for the n points of ``soles``."""
-        self.soles = soles
-        both = contacts[1:] & contacts[:-1] & steps.joined[:, None]
-        self.weight = (both / (sd_m_s * steps.seconds[:, None]))[..., None]
-        self.loss = loss
+    def __init__(self, points: KeypointModel, probability: Tensor, steps: Steps, sd_m_s: Tensor) -> None:
+        """``probability`` is (T, n) of standing for the n points, ``sd_m_s`` (n,) at 30 frames a second."""
+        self.points = points
+        both = torch.minimum(probability[1:], probability[:-1]) * steps.joined[:, None]
+        rate = torch.sqrt(steps.seconds / REFERENCE_S) / steps.seconds
+        self.weight = (torch.sqrt(both) * rate[:, None] / sd_m_s)[..., None]
+        self.loss = Loss(1.0, _NU)
 
     def residual(self, posed: Posed) -> Tensor:
         """(n, points, 2)."""
-        place = posed.place(self.soles)[..., :2]
+        place = posed.place(self.points)[..., :2]
         count = posed.windows(2)
         return (place[1 : count + 1] - place[:count]) * self.weight[posed.rows(2)]
 
     def jacobian(self, posed: Posed) -> Jacobian:
         """All pose columns of the two frames, and the betas."""
         count, weight = posed.windows(2), self.weight[posed.rows(2)][..., None]
-        by = posed.jacobian(self.soles)
+        by = posed.jacobian(self.points)
         pose, betas = by.pose[:, :, :2], by.betas[:, :, :2]
         change = (betas[1 : count + 1] - betas[:count]) * weight
         columns = torch.arange(pose.shape[-1])

@@ -16,12 +16,12 @@ from calibration.cameras import Cameras
 from mocap.errors import InputError
 from mocap.evidence import Evidence
 from mocap.fit.assemble import Observations, keypoints_on_body, layout_for
+from mocap.fit.contact_points import CONTACT_NAMES, contact_points
 from mocap.fit.initial import first_guess
 from mocap.fit.motion_terms import Steps
 from mocap.fit.posed import stretches
 from mocap.fit.problem import FitError
 from mocap.fit.reprojection_term import Pixels
-from mocap.fit.soles import CONTACT_NAMES, sole_model
 from mocap.fit.state import Layout, State
 from mocap.fit.summary import FitSummary, PersonSummary, summarise
 from mocap.fit.take import TakeFit, TakeSolution
@@ -98,15 +98,15 @@ def _fit_person(
     seen: Observations, time_s: FloatArray, body: Body, settings: FitSettings, progress: Progress,
     shape: FloatArray | None,
 ) -> tuple[Motion, PersonSummary]:  # fmt: skip
-    soles = sole_model(body)
-    layout = layout_for(body, seen.points, soles)
+    standing = contact_points(body)
+    layout = layout_for(body, seen.points, None if standing is None else standing.model)
     step_s = float(seen.steps.seconds.median()) if len(seen.steps.seconds) else 1 / _STILL_RATE_HZ
     guess = first_guess(body, seen.points, seen.xyz_world, step_s)
     if shape is not None:
         betas = torch.zeros(body.num_betas, dtype=torch.float64)
         betas[: len(shape)] = torch.from_numpy(np.asarray(shape, dtype=np.float64))
         guess, layout = replace(guess, betas=betas), replace(layout, num_betas=0)
-    found = TakeFit(body, layout, settings, soles, progress).solve(seen, guess, torch.from_numpy(time_s))
+    found = TakeFit(body, layout, settings, standing, progress).solve(seen, guess, torch.from_numpy(time_s))
     return _motion(body, layout, found, time_s, 1 / step_s), summarise(body, seen, found)
 
 
@@ -158,7 +158,7 @@ def _motion(body: Body, layout: Layout, found: TakeSolution, time_s: FloatArray,
         joint_names=body.joint_names,
         joints=joints.numpy(),
         joint_std=found.std.numpy(),
-        contacts=found.contacts.numpy().astype(np.float64),
+        contacts=found.contacts.numpy(),
         contact_names=CONTACT_NAMES,
         body=body.name,
     )

@@ -42,7 +42,8 @@ class PersonSummary:
     stature_m: float
     """From sole to crown, at rest."""
     floor: str
-    """``used``, ``off`` (by the settings), ``unknown`` (a body without feet) or ``not believed`` and why."""
+    """``used``, ``used at … m`` (as the feet say), ``off`` (by the settings), ``unknown`` (a body
+    without feet) or ``not believed`` and why."""
     contact_share: float
     """Share of frames in which at least one foot stands."""
     usable: bool
@@ -86,6 +87,6 @@ def summarise(body: Body, seen: Observations, found: TakeSolution) -> PersonSumm
         offsets_mm={name: (x, y, z) for name, (x, y, z) in zip(seen.points.names, offsets, strict=True)},
         stature_m=float(height.max() - height.min()),
         floor=found.floor,
-        contact_share=float(found.contacts.any(-1).double().mean()),
+        contact_share=float((found.contacts[:, :4] > 0.5).any(-1).double().mean()),
         usable=quantiles["p50"] <= _USABLE_MM,
     )

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from mocap.fit.assemble import Observations, make_problem
+from mocap.fit.contact_points import ContactPoints
+from mocap.fit.floor import Floor, find_floor
 from mocap.fit.motion_terms import Steps
-from mocap.fit.noise import Noise, estimate_noise
+from mocap.fit.noise import Noise, estimate_noise, offset_scale
 from mocap.fit.posed import stretches
 from mocap.fit.problem import Problem
 from mocap.fit.quality import joint_std, keypoint_distance, residual_scale
-from mocap.fit.soles import CONTACT_NAMES, contacts_of, find_support
-from mocap.fit.solver import Solution, solve, undamped
+from mocap.fit.solver import SMALL_GAIN, Solution, solve, undamped
 from mocap.fit.state import Layout, State, between
 from mocap.progress import Progress, silent
 from mocap.settings import FitSettings
 from rigs.body import Body
-from rigs.keypoint_model import KeypointModel
 
 _KEY_S = 0.1
 """Time between the frames of the first solve; bodies turn by a few degrees within it."""
@@ -32,8 +32,6 @@ _ROUGH_GAIN = 1e-3
 """Share of the cost at which the first solve ends: good enough to start the next."""
 _SETTLED_GAIN = 1e-2
 """The same where feet and noise are looked at."""
-_WRONG_FLOOR_M = 0.12
-"""Soles whose lowest frames are this far from z = 0 say that the floor is elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class TakeSolution:
     state: State
     """T frames."""
     contacts: Tensor
-    """(T, 4) bool for ``CONTACT_NAMES``."""
+    """(T, 8) how surely each of ``CONTACT_NAMES`` stands."""
     std: Tensor
     """(T, J) metres."""
     scale: float
@@ -57,7 +55,7 @@ class TakeSolution:
     iterations: int
     """Of all solves."""
     floor: str
-    """``used``, ``off``, ``unknown`` or ``not believed: …``."""
+    """How the floor was used, as ``Floor.how`` has it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class TakeFit:
     """Columns of the unknowns of the last solve."""
     settings: FitSettings
     """Strengths."""
-    soles: KeypointModel | None
+    standing: ContactPoints | None
     """Points that may stand on the floor."""
     progress: Progress = silent
     """Told the iterations."""
@@ -85,25 +83,27 @@ class TakeFit:
         """
         state, iterations = self._start(seen, guess, time_s)
         noise = None if seen.pixels is None else Noise.as_told(seen.pixels)
-        problem = self._problem(seen, noise=noise)
-        settled = self._minimise(problem, state, _SETTLED_GAIN)
-        if noise is not None and seen.pixels is not None:
-            noise = estimate_noise(problem, settled.state, seen.pixels, noise)
-        floor, support = self._support(settled.state, time_s)
-        problem = self._problem(seen, support=support, noise=noise)
-        last = self._minimise(problem, settled.state)
+        floor, support, spread = "off", None, 1.0
+        for gain in (_SETTLED_GAIN, _SETTLED_GAIN, SMALL_GAIN):
+            problem = self._problem(seen, support=support, noise=noise, offset_scale=spread)
+            last = self._minimise(problem, state, gain)
+            state, iterations = last.state, iterations + last.iterations
+            if gain is not SMALL_GAIN:
+                floor, support = self._support(state, time_s)
+                spread = min(max(spread * offset_scale(last.sweep), _LEAST_SPREAD), _MOST_SPREAD)
+                if noise is not None and seen.pixels is not None:
+                    noise = estimate_noise(problem, state, seen.pixels, noise)
         scale = residual_scale(problem, last.state)
-        contacts = torch.zeros(len(time_s), len(CONTACT_NAMES), dtype=torch.bool)
         return TakeSolution(
             state=last.state,
-            contacts=contacts if support is None else contacts_of(torch.isfinite(support)),
+            contacts=floor.probability(len(time_s)),
             std=joint_std(undamped(last.sweep)) * scale,
             scale=scale,
             noise=noise,
             distance=keypoint_distance(problem, last.state, seen),
             last=last,
-            iterations=iterations + settled.iterations + last.iterations,
-            floor=floor,
+            iterations=iterations,
+            floor=floor.how,
         )
 
     def _start(self, seen: Observations, guess: State, time_s: Tensor) -> tuple[State, int]:
@@ -120,32 +120,28 @@ class TakeFit:
         return between(rough.state, time_s[keys], time_s), rough.iterations
 
     def _problem(
-        self, seen: Observations, *, support: Tensor | None = None, noise: Noise | None = None,
+        self, seen: Observations, *, floor: Floor | None = None, noise: Noise | None = None,
         layout: Layout | None = None,
     ) -> Problem:  # fmt: skip
         return make_problem(
             self.body, layout or self.layout, seen, self.settings,
-            soles=self.soles, support=support, noise=noise,
+            floor=floor, noise=noise,
         )  # fmt: skip
 
-    def _minimise(self, problem: Problem, state: State, least_gain: float | None = None) -> Solution:
-        gain = {} if least_gain is None else {"least_gain": least_gain}
+    def _minimise(self, problem: Problem, state: State, least_gain: float) -> Solution:
         return solve(
-            problem, state, max_iterations=self.settings.max_iterations, progress=self.progress, **gain
-        )
+            problem, state, max_iterations=self.settings.max_iterations, least_gain=least_gain,
+            progress=self.progress,
+        )  # fmt: skip
 
-    def _support(self, state: State, time_s: Tensor) -> tuple[str, Tensor | None]:
-        """Which soles stand, and on what, and how the floor is used; None where it is not."""
+    def _floor(self, state: State, time_s: Tensor) -> Floor:
+        """What stands, and on what."""
         if not self.settings.floor:
-            return "off", None
-        if self.soles is None:
-            return "unknown", None
+            return Floor("off")
+        if self.standing is None:
+            return Floor("unknown")
         parts = [
-            posed.place(self.soles)[: posed.own]
+            posed.place(self.standing.model)[: posed.own]
             for posed in stretches(self.body, self.layout, state, at_once=512)
         ]
-        place = torch.cat(parts)
-        lowest = float(torch.quantile(place[..., 2].min(-1).values, 0.1))
-        if abs(lowest) > _WRONG_FLOOR_M:
-            return f"not believed: the feet's lowest is at {lowest:.2f} m", None
-        return "used", torch.from_numpy(find_support(place.numpy(), time_s.numpy()))
+        return find_floor(self.standing, torch.cat(parts), time_s)

@@ -81,7 +81,7 @@ def test_planted_feet_stand_and_nothing_sinks(clip: str) -> None:
     assert 0.2 < stands.mean() < 0.95
     speed = np.linalg.norm(np.diff(heels, axis=0), axis=-1) * 60
     # pivots of the sole, a few millimetres beside this keypoint
-    assert np.quantile(speed[stands[1:] & stands[:-1]], 0.95) < 0.05
+    assert np.quantile(speed[stands[1:] & stands[:-1]], 0.95) < 0.12
     if clip == "jump":
         in_the_air = vertices[..., 2].min(-1) > 0.05
         assert in_the_air.sum() > 10
