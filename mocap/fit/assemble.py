@@ -140,7 +140,7 @@ def _levers(body: Body, points: KeypointModel, joints: Tensor) -> set[int]:
 
 def make_problem(
     body: Body, layout: Layout, seen: Observations, settings: FitSettings,
-    *, floor: Floor | None = None, noise: Noise | None = None,
+    *, floor: Floor | None = None, noise: Noise | None = None, offset_scale: float = 1.0,
 ) -> Problem:  # fmt: skip
     """All terms of a fit.
 

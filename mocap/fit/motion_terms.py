@@ -67,7 +67,15 @@ class AccelerationTerm:
     span = 3
 
     def __init__(self, layout: Layout, steps: Steps, sd: Tensor, loss: Loss) -> None:
-        """``sd`` is (1 + A,): m/s² of the root, then rad/s² of each active joint, at 30 frames a second."""
+        """Set the strengths.
+
+        Args:
+            layout: columns of the unknowns.
+            steps: time between the frames.
+            sd: (1 + A, 3): m/s² of the root, then rad/s² of each active joint about its own axes, at 30
+                frames a second.
+            loss: for the group of each joint and frame.
+        """
         self.velocity = _Velocities(layout, steps)
         self.columns = self.velocity.columns
         self.loss = loss
@@ -75,7 +83,7 @@ class AccelerationTerm:
         self.mean_step = (h[1:] + h[:-1]) / 2
         joined = steps.joined[1:] & steps.joined[:-1]
         weight = torch.sqrt(self.mean_step / REFERENCE_S) * joined / self.mean_step
-        self.weight = weight[:, None, None] / sd[:, None]
+        self.weight = weight[:, None, None] / sd
 
     def residual(self, posed: Posed) -> Tensor:
         """(n, 1 + A, 3)."""

@@ -11,6 +11,7 @@ from mocap.fit.posed import stretches
 from mocap.fit.problem import Problem
 from mocap.fit.reprojection_term import Pixels, ReprojectionTerm
 from mocap.fit.state import State
+from mocap.fit.sweep import Sweep
 
 _LEAST_VOTES = 30.0
 """Observations that all of one person's are worth in the scale of a single camera and keypoint."""
@@ -75,3 +76,19 @@ def _scale(length: Tensor, known: Tensor) -> Tensor:
 def with_scale(pixels: Pixels, noise: Noise) -> Pixels:
     """The pixels with the deviations that residuals show."""
     return replace(pixels, sigma_px=pixels.sigma_px * noise.scale)
+
+
+def offset_scale(sweep: Sweep) -> float:
+    """How far keypoints lie from their places on the body, in their own prior deviations: one for all.
+
+    The evidence's fixed point (MacKay 1992, eq. 4.8): the squares over the number of offsets that the data
+    determine. What the data do not determine has no vote.
+    """
+    layout, prior = sweep.problem.layout, sweep.problem.prior
+    own = slice(layout.num_betas, layout.num_betas + 3 * layout.num_keypoints)
+    if not layout.num_keypoints:
+        return 1.0
+    variance = sweep.border_covariance().diagonal()[own]
+    determined = float((1 - variance / prior.sd[own] ** 2).clamp(0, 1).sum())
+    squares = float((layout.border(sweep.state)[own] / prior.sd[own]).square().sum())
+    return (squares / max(determined, 1.0)) ** 0.5

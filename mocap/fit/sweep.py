@@ -94,10 +94,14 @@ class Sweep:
             after = np.concatenate([parts[-1], after])[:2]
         return Step(torch.from_numpy(np.concatenate(parts[::-1])), torch.from_numpy(border))
 
+    def border_covariance(self) -> Tensor:
+        """(Q, Q)."""
+        return torch.from_numpy(self._corner.covariance())
+
     def posterior(self) -> Iterator[PosteriorRun]:
         """Covariances, from the last run of frames to the first."""
         layout = self.problem.layout
-        border = torch.from_numpy(self._corner.covariance())
+        border = self.border_covariance()
         after = Covariance.of_none(layout.num_pose, layout.num_border)
         for first, run in self._backwards():
             now = run.covariance(after)

@@ -32,6 +32,8 @@ _ROUGH_GAIN = 1e-3
 """Share of the cost at which the first solve ends: good enough to start the next."""
 _SETTLED_GAIN = 1e-2
 """The same where feet and noise are looked at."""
+_LEAST_SPREAD, _MOST_SPREAD = 0.1, 2.0
+"""Bounds on how far keypoints lie from their places, in what is usual."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,13 @@ class TakeFit:
         """
         state, iterations = self._start(seen, guess, time_s)
         noise = None if seen.pixels is None else Noise.as_told(seen.pixels)
-        floor, support, spread = "off", None, 1.0
+        floor, spread = Floor("off"), 1.0
         for gain in (_SETTLED_GAIN, _SETTLED_GAIN, SMALL_GAIN):
-            problem = self._problem(seen, support=support, noise=noise, offset_scale=spread)
+            problem = self._problem(seen, floor=floor, noise=noise, offset_scale=spread)
             last = self._minimise(problem, state, gain)
             state, iterations = last.state, iterations + last.iterations
             if gain is not SMALL_GAIN:
-                floor, support = self._support(state, time_s)
+                floor = self._floor(state, time_s)
                 spread = min(max(spread * offset_scale(last.sweep), _LEAST_SPREAD), _MOST_SPREAD)
                 if noise is not None and seen.pixels is not None:
                     noise = estimate_noise(problem, state, seen.pixels, noise)
@@ -121,11 +123,11 @@ class TakeFit:
 
     def _problem(
         self, seen: Observations, *, floor: Floor | None = None, noise: Noise | None = None,
-        layout: Layout | None = None,
+        layout: Layout | None = None, offset_scale: float = 1.0,
     ) -> Problem:  # fmt: skip
         return make_problem(
             self.body, layout or self.layout, seen, self.settings,
-            floor=floor, noise=noise,
+            floor=floor, noise=noise, offset_scale=offset_scale,
         )  # fmt: skip
 
     def _minimise(self, problem: Problem, state: State, least_gain: float) -> Solution:
