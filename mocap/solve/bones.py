@@ -1,0 +1,131 @@
+"""Which distances within a body stay the same, and how well: bones, and clusters that are nearly rigid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mocap.keypoints import FloatArray
+
+_CLUSTERS = (
+    ("nose", "eye", "ear", "mouth", "head", "neck"),
+    ("ankle", "heel", "toe", "foot_index"),
+    ("wrist", "pinky", "index", "thumb"),
+    ("hip", "pelvis"),
+)
+"""Words in the names of keypoints that sit on one rigid part; toes and fingers of one side only."""
+_BONES = (
+    ("hip", "knee"),
+    ("knee", "ankle"),
+    ("shoulder", "elbow"),
+    ("elbow", "wrist"),
+    ("neck", "shoulder"),
+)
+"""Joints that one bone connects, on each side."""
+_TRUNK = (
+    ("mid_hip", "neck"),
+    ("hip", "neck"),
+    ("neck", "head_top"),
+    ("neck", "nose"),
+    ("neck", "left_ear"),
+    ("neck", "right_ear"),
+    ("upper_neck", "head_top"),
+    ("upper_neck", "nose"),
+    ("upper_neck", "left_shoulder"),
+    ("upper_neck", "right_shoulder"),
+    ("left_shoulder", "right_shoulder"),
+    ("left_shoulder", "left_hip"),
+    ("right_shoulder", "right_hip"),
+)
+"""Distances of the trunk, some of which bend."""
+_LARGEST_M = 0.015
+"""A distance that varies more is no bone."""
+_SMALLEST_M = 0.0005
+"""Nothing is held stiffer: it would hold the rest of the solve, too."""
+
+
+@dataclass(frozen=True)
+class Bones:
+    """Pairs of keypoints whose distance is nearly constant."""
+
+    first: NDArray[np.integer]
+    """(Q,) index of a keypoint."""
+    second: NDArray[np.integer]
+    """(Q,) index of another."""
+    length: FloatArray
+    """(Q,) metres."""
+    sd: FloatArray
+    """(Q,) metres by which the distance varies."""
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def candidates(names: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of keypoints that may lie on one rigid part of the body."""
+    index = {name: place for place, name in enumerate(names)}
+    pairs = {tuple(sorted((index[a], index[b]))) for a, b in _TRUNK if a in index and b in index}
+    for words in _CLUSTERS:
+        members = [name for name in names if any(word in name.split("_") or word in name for word in words)]
+        paired = words[0] in ("ankle", "wrist")
+        for a, b in combinations(members, 2):
+            if not paired or _side(a) == _side(b):
+                pairs.add(tuple(sorted((index[a], index[b]))))
+    for a, b in combinations(names, 2):
+        sides = {_side(a), _side(b)}
+        for upper, lower in _BONES:
+            if {_joint(a), _joint(b)} == {upper, lower} and (len(sides) == 1 or ("" in sides and upper == "neck")):
+                pairs.add(tuple(sorted((index[a], index[b]))))
+    return sorted(pairs)
+
+
+def fit_bones(
+    xyz: FloatArray,
+    variance: FloatArray,
+    known: NDArray[np.bool_],
+    pairs: Sequence[tuple[int, int]],
+    independent: float,
+) -> Bones:
+    """Lengths and constancy of some distances.
+
+    How much a distance varies beyond its error is the small difference of two large numbers; a bone goes by
+    what all of them say together unless its own variation stands out.
+
+    Args:
+        xyz: (T, K, 3) metres.
+        variance: (K,) of a coordinate's error, metres².
+        known: (T, K) frames that count.
+        pairs: of keypoints.
+        independent: share of the frames that say something new.
+    """
+    rows = []
+    for a, b in pairs:
+        both = known[:, a] & known[:, b]
+        if both.sum() < 10:
+            continue
+        distance = np.linalg.norm(xyz[both, a] - xyz[both, b], axis=-1)
+        middle = float(np.median(distance))
+        spread = 1.4826 * float(np.median(np.abs(distance - middle)))
+        noise = variance[a] + variance[b]
+        error = spread**2 * np.sqrt(2.7 / max(independent * both.sum(), 1))  # 2.7: of a median deviation
+        rows.append((a, b, middle - noise / middle, spread**2 - noise, error))  # noise makes bones longer
+    if not rows:
+        return Bones(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))
+    first, second, length, excess, error = (np.array(column) for column in zip(*rows, strict=True))
+    common = max(float(np.median(excess)), 0.0)
+    own = np.where(excess > common + 2 * error, excess, common)
+    keep = own < _LARGEST_M**2
+    sd = np.sqrt(np.maximum(own, _SMALLEST_M**2))
+    return Bones(first[keep], second[keep], length[keep], sd[keep])
+
+
+def _side(name: str) -> str:
+    return next((word for word in name.split("_") if word in ("left", "right")), "")
+
+
+def _joint(name: str) -> str:
+    return "_".join(word for word in name.split("_") if word not in ("left", "right"))

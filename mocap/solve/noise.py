@@ -1,0 +1,233 @@
+"""How wrong the keypoints are, read from their own residuals.
+
+Deviation by score, camera and keypoint; the tails, as a mixture of normals of growing width; how long an
+error lasts. Nothing is assumed of the detector but that its views err independently of each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mocap.keypoints import FloatArray
+
+_WIDTHS = np.geomspace(0.5, 64.0, 15)
+"""Standard deviations of the normals that make up the tails, in ordinary deviations."""
+_EM_ROUNDS = 30
+"""The histogram has a few hundred bins: thirty rounds take a millisecond and settle."""
+_LONGEST_LAG = 3
+"""Frames across which two seen frames still meet in their difference."""
+_BINS = 6
+"""Scores whose deviations are told apart; between them the curve is straight."""
+_LEAST = 60
+"""Residuals of one camera and keypoint that count as much as those of all together."""
+_SAMPLE = 60_000
+"""Residuals that the curve is fitted to; more would not change it."""
+
+
+@dataclass(frozen=True)
+class Tails:
+    """A mixture of normals: how much an error in ordinary deviations counts."""
+
+    grid: FloatArray
+    """Logarithms of squared errors, rising evenly."""
+    log_weight: FloatArray
+    """Logarithm of the weight of least squares at each of them."""
+    sound: FloatArray
+    """Probability at each of them that the error is an ordinary one."""
+
+    def weight(self, squared: FloatArray) -> FloatArray:
+        """Weight in least squares of errors by their squared length in deviations."""
+        return np.exp(self._at(squared, self.log_weight))
+
+    def soundness(self, squared: FloatArray) -> FloatArray:
+        """Probability that an error of this squared length is an ordinary one."""
+        return self._at(squared, self.sound)
+
+    def _at(self, squared: FloatArray, values: FloatArray) -> FloatArray:
+        scale = (len(self.grid) - 1) / (self.grid[-1] - self.grid[0])
+        place = (np.log(np.maximum(squared, 1e-12)) - self.grid[0]) * scale
+        place = np.clip(place, 0, len(self.grid) - 1.001)
+        left = place.astype(np.intp)
+        part = place - left
+        return values[left] * (1 - part) + values[left + 1] * part
+
+
+def fit_tails(squared: FloatArray) -> Tails:
+    """Tails of errors from their squared lengths (n,) in ordinary deviations, by expectation-maximisation."""
+    grid = np.linspace(np.log(1e-3), np.log(1e6), 240)
+    found = np.log(np.clip(squared, 1.1e-3, 0.9e6))
+    count, _ = np.histogram(found, np.append(grid, 2 * grid[-1] - grid[-2]))
+    centre = np.exp(grid + (grid[1] - grid[0]) / 2)
+    variance = _WIDTHS**2
+    likely = np.exp(-centre[:, None] / 2 / variance) / variance  # of a two-dimensional normal
+    share = np.full(len(_WIDTHS), 1.0 / len(_WIDTHS))
+    for _ in range(_EM_ROUNDS):
+        joint = likely * share + 1e-300
+        share = (count[:, None] * joint / joint.sum(1, keepdims=True)).sum(0) + 1e-3
+        share /= share.sum()
+    joint = np.exp(-np.exp(grid)[:, None] / 2 / variance) / variance * share + 1e-300 * share
+    joint /= joint.sum(1, keepdims=True)
+    weight = (joint / variance).sum(1)
+    return Tails(grid, np.log(weight), joint[:, _WIDTHS < 2.5].sum(1))
+
+
+@dataclass(frozen=True)
+class Chains:
+    """What is new in each frame, sorted: see ``ViewTerm``."""
+
+    own: FloatArray
+    """(C, T, K) share of its squared error that a seen frame counts."""
+    pairs: dict[int, FloatArray]
+    """By frames in between: (C, T - lag, K) weight of the squared difference of two errors."""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """How errors last from frame to frame."""
+
+    rho: float
+    """Correlation of the errors of two neighbouring frames."""
+    spread: float = 1.0
+    """Slow errors beyond rho: how many times more the mean of a long stretch varies than rho alone says."""
+    bias: float = 0.0
+    """Share of the variance that stays the same over the take."""
+
+    @property
+    def lasting(self) -> float:
+        """Frames that count as one."""
+        return (1 + self.rho) / (1 - self.rho) * self.spread
+
+    def spectrum(self, omega: FloatArray) -> FloatArray:
+        """Power at angular frequencies, radians per frame, of errors of variance 1."""
+        rho = self.rho
+        return (1 - rho**2) / (1 - 2 * rho * np.cos(omega) + rho**2)
+
+    def chains(self, sound: FloatArray) -> Chains:
+        """Link the frames in which a view is sound: (C, T, K) bool."""
+        if self.rho < 0.05:
+            return Chains(np.full(sound.shape, 1 / self.spread), {})
+        frames = np.arange(sound.shape[1])[:, None]
+        last = np.maximum.accumulate(np.where(sound, frames, -1), axis=1)
+        before = np.concatenate([np.full_like(last[:, :1], -1), last[:, :-1]], 1)
+        linked = sound & (before >= 0)
+        gap = np.where(linked, frames - before, 1)
+        rho = self.rho ** gap.astype(float)
+        own = np.where(linked, 1 / (1 + rho), 1.0)
+        views, late, points = np.nonzero(linked)
+        lost = (rho / (1 + rho))[views, late, points]
+        own[views, before[views, late, points], points] -= lost
+        pairs = {}
+        for lag in range(1, _LONGEST_LAG + 1):
+            meet = (linked & (gap == lag))[:, lag:]
+            if meet.any():
+                pairs[lag] = np.where(meet, self.rho**lag / (1 - self.rho ** (2 * lag)), 0.0)
+        alone = (1 - self.rho) / (1 + self.rho)
+        return Chains(np.where(sound, own, alone) / self.spread, pairs)
+
+
+def correlate(error: FloatArray, sound: FloatArray, rate_hz: float) -> Correlation:
+    """How long errors last, from residuals at points solved frame by frame.
+
+    A point solved from the views of one frame takes up part of their errors, always the same part while
+    the same views are sound: only pairs of such frames are compared.
+
+    Args:
+        error: (2, C, T, K) in ordinary deviations.
+        sound: (C, T, K) bool, which of them are ordinary.
+        rate_hz: frames per second.
+    """
+    enough = sound.sum(0) >= 3
+    code = (sound * 2.0 ** np.arange(len(sound))[:, None, None]).sum(0)
+    clean = np.where(sound & enough, np.clip(error, -4, 4), 0.0)
+    times = error.shape[2]
+    power = (clean**2).sum((0, 1))
+
+    def at(lag: int) -> float:
+        same = (code[lag:] == code[: times - lag]) & enough[lag:]
+        if same.sum() < 100:
+            same = enough[lag:] & enough[: times - lag]
+        product = (clean[:, :, lag:] * clean[:, :, : times - lag]).sum((0, 1))
+        norm = (power[lag:] + power[: times - lag]) / 2
+        return float(product[same].sum() / max(norm[same].sum(), 1e-12))
+
+    near = [at(lag) for lag in range(1, min(4, times - 1))]
+    if not near or near[0] < 0.02:
+        return Correlation(0.0)
+    far = [at(lag) for lag in np.unique(np.linspace(rate_hz, 2 * rate_hz, 6).astype(int)) if lag < times // 2]
+    bias = float(np.clip(np.mean(far) if far else 0.0, 0.0, 0.9))
+    return Correlation(float(np.clip(near[0], 0.0, 0.97)), 1.0, bias)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Ordinary deviation of every observation."""
+
+    sigma_px: FloatArray
+    """(C, T, K) pixels."""
+
+
+def fit_sigma(
+    squared_px: FloatArray, sound: FloatArray, features: list[FloatArray]
+) -> FloatArray:
+    """Ordinary deviations from what squared errors show.
+
+    The logarithm of the variance is a sum of piecewise straight functions of the features, plus a constant
+    for each camera and keypoint that few residuals draw to zero; the likelihood is that of normal errors.
+
+    Args:
+        squared_px: (C, T, K) half the squared error over its expected share, pixels².
+        sound: (C, T, K) weight of each in the fit, 0 where unseen.
+        features: (C, T, K) each, finite.
+
+    Returns:
+        (C, T, K) pixels.
+    """
+    which = np.flatnonzero(sound.ravel() > 0)
+    which = which[:: max(1, len(which) // _SAMPLE)]
+    target, weight = squared_px.ravel()[which], sound.ravel()[which]
+    knots = [_knots(feature.ravel()[which]) for feature in features]
+    columns = [np.ones((len(which), 1))]
+    columns += [_hats(f.ravel()[which], k) for f, k in zip(features, knots, strict=True)]
+    design = np.concatenate(columns, 1)
+    beta = np.zeros(design.shape[1])
+    mean = max(float((target * weight).sum() / weight.sum()), 1e-6)
+    beta[0] = np.log(mean)
+    ridge = np.full(len(beta), 20.0)
+    ridge[0] = 0.0
+    for _ in range(8):
+        ratio = target * np.exp(-design @ beta)
+        gradient = design.T @ (weight * (ratio - 1)) - ridge * (beta - [beta[0], *[0.0] * (len(beta) - 1)])
+        curve = (design * (weight * np.maximum(ratio, 0.5))[:, None]).T @ design + np.diag(ridge)
+        step = np.linalg.solve(curve, gradient)
+        beta += np.clip(step, -1.5, 1.5)
+    shape = squared_px.shape
+    log_variance = np.full(shape, beta[0])
+    start = 1
+    for feature, knot in zip(features, knots, strict=True):
+        values = beta[start : start + len(knot)]
+        start += len(knot)
+        log_variance += np.interp(feature.ravel(), knot, values).reshape(shape)
+    ratio = (squared_px * sound * np.exp(-log_variance)).sum(1)
+    count = sound.sum(1)
+    own = np.log((ratio + _LEAST) / (count + _LEAST))
+    return np.exp((log_variance + own[:, None]) / 2)
+
+
+def _knots(feature: FloatArray) -> FloatArray:
+    """Quantiles of a feature, one where it does not vary."""
+    low, high = np.quantile(feature, (0.01, 0.99))
+    if high - low < 1e-3:
+        return np.array([low])
+    knots = np.quantile(feature, np.linspace(0.01, 0.99, _BINS))
+    keep = np.append(True, np.diff(knots) > (high - low) / 50)
+    return knots[keep]
+
+
+def _hats(feature: FloatArray, knots: FloatArray) -> FloatArray:
+    """(n, k) weights of the knots in linear interpolation."""
+    if len(knots) == 1:
+        return np.zeros((len(feature), 1))
+    place = np.interp(feature, knots, np.arange(len(knots)))
+    return np.maximum(0.0, 1 - np.abs(place[:, None] - np.arange(len(knots))))

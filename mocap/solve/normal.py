@@ -1,0 +1,76 @@
+"""The quadratic that a sum of terms makes of the knots, gathered point by point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mocap.keypoints import FloatArray
+from mocap.solve.basis import Basis, Blend
+from mocap.solve.equations import Factor, solve_each
+from mocap.solve.views import full
+
+
+class Normal:
+    """Normal equations of the knots of K tracks: what terms add to and the solver solves."""
+
+    def __init__(self, basis: Basis, count: int, num_border: int, reach: int) -> None:
+        """Empty equations for ``count`` points, knots coupled up to ``reach`` apart."""
+        self.basis, self.count, self.reach = basis, count, reach
+        num = basis.num_knots
+        self.own = np.zeros((reach + 1, num, count, 6))
+        self.right = np.zeros((num, count, 3))
+        self.pairs: list[tuple[FloatArray, FloatArray, list[FloatArray]]] = []
+        self.border = np.zeros((num, count, 3, num_border))
+        self.corner = np.zeros((num_border, num_border))
+        self.corner_right = np.zeros(num_border)
+
+    def add_points(self, blend: Blend, matrix: FloatArray, right: FloatArray) -> None:
+        """Squares of blended points: (T, K, 6) information and (T, K, 3) right side."""
+        num = self.basis.num_knots
+        for apart, band in enumerate(blend.gather(matrix)):
+            self.own[apart] += band[:num]
+        self.right += blend.adjoint(right)[:num]
+
+    def add_pairs(self, first: FloatArray, second: FloatArray, matrix: FloatArray) -> None:
+        """Products of two points of one frame: (M,) indices of the points, (T, M, 6) symmetric matrices."""
+        self.pairs.append((first, second, self.basis.values.gather(matrix)))
+
+    def add_smoothness(self, stencil: FloatArray, weight: FloatArray, knots: FloatArray) -> None:
+        """Squares of differences of knots: (k + 1,) their stencil, (K,) weights, (N, K, 3) the knots now."""
+        order = len(stencil) - 1
+        count = len(knots) - order
+        if count <= 0:
+            return
+        now = sum(stencil[place] * knots[place : place + count] for place in range(order + 1))
+        now = now * weight[:, None]
+        for first in range(order + 1):
+            self.right[first : first + count] -= stencil[first] * now
+            for second in range(first, order + 1):
+                product = stencil[first] * stencil[second] * weight
+                for axis in (0, 3, 5):
+                    self.own[second - first, first : first + count, :, axis] += product
+
+    def step_each(self) -> FloatArray:
+        """(N, K, 3) the step were the points independent."""
+        return solve_each([full(band) for band in self.own], self.right)
+
+    def factor(self) -> Factor:
+        """Factor of all points together."""
+        num, count = self.own.shape[1:3]
+        which = np.arange(count)
+        bands = []
+        for apart in range(self.reach + 1):
+            block = np.zeros((num, count, 3, count, 3))
+            block[:, which, :, which] += np.moveaxis(full(self.own[apart]), 1, 0)
+            for first, second, gathered in self.pairs:
+                if apart < len(gathered):
+                    matrix = np.moveaxis(full(gathered[apart]), 1, 0)
+                    block[:, first, :, second] += matrix
+                    block[:, second, :, first] += matrix
+            bands.append(block.reshape(num, 3 * count, 3 * count))
+        return Factor(bands, self.border.reshape(num, 3 * count, -1), self.corner)
+
+    def step(self, factor: Factor) -> tuple[FloatArray, FloatArray]:
+        """(N, K, 3) the step of the knots and (Q,) of the border."""
+        knots, edge = factor.solve(self.right.reshape(len(self.right), -1), self.corner_right)
+        return knots.reshape(self.right.shape), edge
