@@ -5,22 +5,28 @@ constant offset. The offset is given in the body's rest axes (x to the person's 
 the arms out in T) and turns with the joints named beside it: an offset at the elbow that points along -x lies
 up the upper arm whatever the arm does. Only the left side is written down; the right is its mirror image.
 
-BlazePose's offsets at the limbs were measured with its heavy network on rendered bodies of known joints (four
-bodies; they differ by 4-8 mm), as joint minus landmark along the bone or up, lateral, and forward, the arms
-hanging: shoulder -26 12 -4, elbow 15 -4 0, wrist -6 1 6, hip 2 20 20, knee -12 5 9, ankle 22 -7 -1 mm. The
-table has their negatives in rest axes; lateral of a hanging arm is y in the T-pose. At elbow, wrist and knee
-the two bones that meet share the offset, since the skin there turns half way. The sets in COCO's tradition
-have the surface keypoints themselves.
+BlazePose's offsets, and how far they differ from person to person, are learned in the virtual studio: many
+people of known joints are rendered, and what the detector sees of them is held against the truth (``make
+offsets``; ``mocap.virtual.learn_offsets`` says how). They lie in ``data/keypoint_offsets.json``. At elbow,
+wrist and knee the two bones that meet share the offset, since the skin there turns half way. The sets in
+COCO's tradition have the surface keypoints themselves.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from rigs.errors import RigError
 from rigs.keypoints import KEYPOINT_SETS, canonical_names, mirrored_name
+
+OFFSETS_FILE: Final = Path(__file__).parent / "data" / "keypoint_offsets.json"
+"""The learned offsets, by keypoint set."""
+OFFSETS_FORMAT: Final = "mocap-studio keypoint offsets"
+"""What the file says that it is."""
 
 JOINT_PREFIX: Final = "joint:"
 """Marks a joint's name where a keypoint's is expected: ``joint:left_knee``."""
@@ -82,24 +88,40 @@ _BLAZEPOSE: Final[dict[str, Placement]] = {
     "left_eye_inner": Placement(("left_eye_inner",)),
     "left_eye_outer": Placement(("left_eye_outer",)),
     "mouth_left": Placement(("mouth_left",)),
-    # inside the head, by how much was not measured
-    "left_ear": Placement(("left_ear",), (-0.010, 0.0, 0.0), ("head",), LOOSE_M),
-    "left_shoulder": Placement(("joint:left_shoulder",), (-0.012, 0.026, 0.004), ("left_collar",), 0.012),
-    "left_elbow": Placement(("joint:left_elbow",), (-0.015, 0.004, 0.0), ("left_shoulder", "left_elbow")),
-    "left_wrist": Placement(("joint:left_wrist",), (0.006, -0.001, -0.006), ("left_elbow", "left_wrist")),
+    "left_ear": Placement(("left_ear",), turns_with=("head",), sigma_m=LOOSE_M),
+    "left_shoulder": Placement(("joint:left_shoulder",), turns_with=("left_collar",), sigma_m=LOOSE_M),
+    "left_elbow": Placement(("joint:left_elbow",), turns_with=("left_shoulder", "left_elbow")),
+    "left_wrist": Placement(("joint:left_wrist",), turns_with=("left_elbow", "left_wrist")),
     # the first knuckle of index and little finger, the second of the thumb; fingers bend, the body's do not
     "left_index": Placement(("left_index_knuckle",), sigma_m=LOOSE_M),
     "left_pinky": Placement(("left_pinky_knuckle",), sigma_m=LOOSE_M),
     "left_thumb": Placement(("left_thumb_knuckle",), sigma_m=LOOSE_M),
-    "left_hip": Placement(("joint:left_hip",), (-0.020, -0.002, -0.020), ("pelvis",), LOOSE_M),
-    "left_knee": Placement(("joint:left_knee",), (-0.005, -0.012, -0.009), ("left_hip", "left_knee")),
-    "left_ankle": Placement(("joint:left_ankle",), (0.007, 0.022, 0.001), ("left_knee",)),
+    "left_hip": Placement(("joint:left_hip",), turns_with=("pelvis",), sigma_m=LOOSE_M),
+    "left_knee": Placement(("joint:left_knee",), turns_with=("left_hip", "left_knee")),
+    "left_ankle": Placement(("joint:left_ankle",), turns_with=("left_knee",)),
     "left_heel": Placement(("left_heel",), sigma_m=0.012),
     # short of the big toe's end
-    "left_foot_index": Placement(("left_big_toe",), (0.0, 0.0, -0.028), ("left_foot",), 0.012),
+    "left_foot_index": Placement(("left_big_toe",), turns_with=("left_foot",), sigma_m=0.012),
 }
 
-_TABLES: Final = {name: _BLAZEPOSE if name == "blazepose33" else _COMMON for name in KEYPOINT_SETS}
+
+def _learned(set_name: str, table: dict[str, Placement]) -> dict[str, Placement]:
+    """A table with the offsets and deviations that were learned for its keypoints."""
+    content: dict[str, Any] = json.loads(OFFSETS_FILE.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = content["sets"].get(set_name, {}).get("keypoints", {})
+
+    def with_offset(name: str, place: Placement) -> Placement:
+        if name not in found:
+            return place
+        x, y, z = (float(part) for part in found[name]["offset_m"])
+        return replace(place, offset_m=(x, y, z), sigma_m=float(found[name]["sigma_m"]))
+
+    return {name: with_offset(name, place) for name, place in table.items()}
+
+
+_TABLES: Final = {
+    name: _learned(name, _BLAZEPOSE if name == "blazepose33" else _COMMON) for name in KEYPOINT_SETS
+}
 
 
 def placements(set_name: str, names: Sequence[str]) -> list[Placement]:

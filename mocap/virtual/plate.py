@@ -71,7 +71,7 @@ def _cast_shadow(view: CameraView, fallen: FloatArray, region: Region, patch: Fl
     xy_px, valid = view.camera.project(_tensor(fallen))
     if not bool(valid.all()):
         return
-    outline = (xy_px[0].numpy() - [region.left, region.top]).round().astype(np.int32)
+    outline = (xy_px[0].numpy() - [region.left, region.top]).clip(-1e4, 1e4).round().astype(np.int32)
     dark = np.zeros(patch.shape[:2], np.float32)
     cv2.fillPoly(dark, [outline], 1.0)
     dark[~view.floor_seen[region.rows_columns]] = 0

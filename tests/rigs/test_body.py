@@ -228,16 +228,17 @@ def test_detector_models_of_all_sets(body: Body, set_name: str) -> None:
 
 
 def test_blazepose_offsets_turn_with_their_bones(body: Body) -> None:
-    """Joint minus landmark, arms hanging, as measured: elbow 15 mm along the bone, knee -12 5 9."""
+    """With the left arm hanging, what lay along the arm lies upright."""
     hanging = np.zeros((24, 3))
     hanging[SMPL_JOINT_NAMES.index("left_shoulder"), 2] = -np.pi / 2
     names = ("left_shoulder", "left_elbow", "left_wrist", "left_hip", "left_knee", "left_ankle")
     rotation, joints = body.pose_frames(hanging.reshape(72), np.zeros(3), np.zeros(16))
     points = body.detector_model(names).pose(rotation, joints, torch.zeros(16).double())
-    at = joints[[SMPL_JOINT_NAMES.index(name) for name in names]]
-    seen_mm = ((at - points) * 1000).numpy()  # x lateral, y up, z forward
-    expected = [(12, -26, -4), (-4, -15, 0), (1, 6, 6), (20, 2, 20), (5, 12, 9), (-7, -22, -1)]
-    assert np.abs(seen_mm - expected).max() < 1e-9
+    seen = points - joints[[SMPL_JOINT_NAMES.index(name) for name in names]]
+    for name, moved, place in zip(names, seen.tolist(), placements("blazepose33", names), strict=True):
+        x, y, z = place.offset_m
+        arm = name in ("left_elbow", "left_wrist")
+        assert moved == pytest.approx((y, -x, z) if arm else (x, y, z), abs=1e-12), name
 
 
 def test_detector_names_in_other_spellings(body: Body) -> None:
