@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
 from .boards import Board
 from .cameras import Cameras
 from .case import Case
@@ -15,6 +17,7 @@ from .extrinsics import fit_boards
 from .intrinsics import calibrate_intrinsics, folds
 from .print_check import print_stretch
 from .schur import POSE
+from .score import CornerErrors, eliminate, free_cameras, in_order, nuisance
 from .selection import choose_views, usable_views
 from .verdict import Check, check
 
@@ -23,6 +26,7 @@ _CENTER = (0.10, 0.15)
 _FOCAL_STD = (0.01, 0.05)
 _PLACE_STD = (0.02, 0.10)
 _CHANGED = 1.5
+_FAR_PX = 50.0
 _SOME_VIEWS, _LEAST_VIEWS = 20, 6
 _STRETCH, _STRETCH_FAIL, _STRETCH_GAIN, _STRETCH_SIGMAS = 0.01, 0.05, 0.1, 5.0
 _ANGLES = "film the board at more angles, all over the image"
@@ -118,7 +122,7 @@ def place_known(case: Case) -> list[Check]:
             check(
                 "camera_place",
                 100.0 * spread / distance,
-                f"camera {name}: its place is known to {1e3 * spread:.0f} mm, the board was {distance:.1f} m off",
+                f"camera {name}: its place is known to {1e3 * spread:.0f} mm at {distance:.1f} m",
                 f"film the board nearer to camera {name}, tilted both ways, together with other cameras",
                 "beyond 2 % of the distance a mirrored or degenerate solution cannot be excluded",
                 subject=name,
@@ -160,13 +164,18 @@ def own_clip_lens(case: Case) -> list[Check]:
     found: list[Check] = []
     if case.footage is None:
         return found
+    board = case.footage.board
     for name in sorted(case.rig.own_lens_clip & set(case.footage.lens_views)):
-        views = _some(case.footage.views, name, case.footage.board, case)
-        clip = _alone(case.footage.lens_views[name], case.footage.board, case, name)
-        own = _alone(views, case.footage.board, case, name)
-        if clip is None or own is None:
+        shared = _some(case.footage.views, name, board, case)
+        own = _some(case.footage.lens_views[name], name, board, case)
+        of_shared, of_own = _alone(shared, board, case, name), _alone(own, board, case, name)
+        if of_shared is None or of_own is None:
             continue
-        ratio = _misfit(clip, views, case.footage.board) / _misfit(own, views, case.footage.board)
+        # Boards that are far away fit any focal length: then the lens that all cameras agreed on decides.
+        ratio = max(
+            _misfit(of_own, shared, board) / _misfit(of_shared, shared, board),
+            _misfit(case.rig.cameras[[name]], own, board) / _misfit(of_own, own, board),
+        )
         found.append(
             _changed("lens_clip", name, ratio, f"the lens of its own clip does not fit camera {name}")
         )
@@ -175,24 +184,36 @@ def own_clip_lens(case: Case) -> list[Check]:
 
 def stored_lens(case: Case) -> list[Check]:
     """Whether older lenses still fit, and whether they fit another camera better."""
-    if case.footage is None or case.stored is None:
+    if case.errors is None or case.stored is None:
         return []
     known = [name for name in case.names if name in case.stored.names]
-    found: list[Check] = []
+    errors, found = in_order(case.errors), list[Check]()
     for name in known:
-        views = _some(case.footage.views, name, case.footage.board, case)
-        free = _misfit(case.rig.cameras[[name]], views, case.footage.board)
-        # A lens that had to agree with other cameras fits its own views a little worse than one of its own.
-        fixed = {
-            other: _misfit(_of_size(case.stored[[other]], case, name), views, case.footage.board)
-            for other in known
-        }
-        best = min(fixed, key=lambda other: fixed[other])
+        ratio = {other: _fixed(case, errors, name, case.stored[[other]]) for other in known}
+        best = min(ratio, key=lambda other: ratio[other])
         text = f"the stored lens does not fit camera {name} any more"
-        if best != name and fixed[best] * _CHANGED < fixed[name]:
+        if best != name and ratio[best] * _CHANGED < ratio[name]:
             text = f"camera {name} has the stored lens of camera {best}: their files may be swapped"
-        found.append(_changed("stored_lens", name, fixed[name] / free, text))
+        found.append(_changed("stored_lens", name, ratio[name], text))
     return found
+
+
+def _fixed(case: Case, errors: CornerErrors, name: str, lens: Cameras) -> float:
+    """Error of a camera's corners with that lens, in parts of what it is, poses of cameras and boards free.
+
+    Linear in how far the lens moves each corner: no solve.
+    """
+    row = case.names.index(name)
+    mine = errors.camera == row
+    other = _of_size(lens, case, name).with_poses(case.rig.cameras.cam_from_world[[row]])
+    moved = torch.zeros_like(errors.error_px)
+    here = case.rig.cameras[[name]].project(errors.xyz_world[mine])[0][0]
+    moved[mine] = (other.project(errors.xyz_world[mine])[0][0] - here).nan_to_num(_FAR_PX)
+    sums = eliminate(case.rig.cameras, errors, moved)
+    free = free_cameras(sums, lenses=False)
+    cross = sums.whole[-1:][:, free]
+    more = sums.whole[-1:, -1:] - cross @ nuisance(sums, free) @ cross.T
+    return math.sqrt(1.0 + max(0.0, float(more)) / (2.0 * float(mine.sum())))
 
 
 def _changed(kind: str, name: str, ratio: float, text: str) -> Check:
@@ -241,8 +262,6 @@ def _of_size(camera: Cameras, case: Case, name: str) -> Cameras:
 
 def _misfit(camera: Cameras, views: Sequence[BoardView], board: Board) -> float:
     """Error with a lens as it is, the board free in every view; NaN without views."""
-    import torch
-
     alone = camera.with_poses(torch.eye(4, dtype=torch.float64)[None])
     numbered = [replace(view, frame=number) for number, view in enumerate(views)]
     fitted = fit_boards(alone, numbered, board)

@@ -57,7 +57,7 @@ class Sums(NamedTuple):
     """Normal equations without the boards; P = 6 + lens parameters of each of C cameras, F instants."""
 
     whole: Tensor
-    """(C * P + 1, C * P + 1) of all cameras, and of the print's stretch in the last row."""
+    """(C * P + 1, C * P + 1) of all cameras, and of the extra unknown in the last row."""
     slope: Tensor
     """(C * P + 1,)"""
     own: Tensor
@@ -83,22 +83,25 @@ def in_order(errors: CornerErrors) -> CornerErrors:
     return replace(errors, frame=rank[row], velocity_world=errors.velocity_world.nan_to_num(0.0))
 
 
-def eliminate(cameras: Cameras, errors: CornerErrors) -> Sums:
-    """Sum up what the corners say of cameras and print, boards and common errors of views eliminated.
+def eliminate(cameras: Cameras, errors: CornerErrors, extra_px: Tensor | None = None) -> Sums:
+    """Sum up what the corners say of cameras and one more unknown; boards and what views share eliminated.
 
     Args:
         cameras: the calibrated cameras, in the frame of ``errors``.
         errors: what they left, in order.
+        extra_px: (N, 2) how the corners move by one unit of the unknown; without it that is the print's
+            stretch.
     """
     by_camera, by_board, by_point = _linearised(cameras, errors)
     count, instants = len(cameras), int(errors.frame.max()) + 1
     view = errors.frame * count + errors.camera
-    drift, stretch = ((by_point @ way[..., None]) for way in (errors.velocity_world, errors.stretch_world))
+    drift = by_point @ errors.velocity_world[..., None]
+    extra = (by_point @ errors.stretch_world[..., None]) if extra_px is None else extra_px[..., None]
     noise = _noise(errors.error_px, drift[..., 0], view, instants, count)
     weight = _clipped(errors, count) / noise.own_px[errors.camera]
     both = torch.eye(2, dtype=torch.float64).expand(len(view), 2, 2)
     common = [both * noise.common_px, drift * noise.common_s]
-    rows = torch.cat([by_camera, by_board, stretch, errors.error_px[..., None], *common], -1)
+    rows = torch.cat([by_camera, by_board, extra, errors.error_px[..., None], *common], -1)
     rows = rows * weight[:, None, None]
     gram = torch.zeros(instants * count, rows.shape[-1], rows.shape[-1], dtype=torch.float64)
     gram.index_add_(0, view, rows.mT @ rows)
@@ -129,12 +132,13 @@ def nuisance(sums: Sums, rows: Tensor) -> Tensor:
     return scale[:, None] * inverse * scale
 
 
-def free_cameras(sums: Sums) -> Tensor:
+def free_cameras(sums: Sums, *, lenses: bool = True) -> Tensor:
     """(C * P + 1,) bool, all of the cameras but the first one's pose: the world stays where it is."""
-    free = torch.ones(len(sums.slope), dtype=torch.bool)
-    free[:POSE] = False
-    free[-1] = False
-    return free
+    free = torch.ones(sums.pull.shape[1:], dtype=torch.bool)
+    free[0, :POSE] = False
+    if not lenses:
+        free[:, POSE:] = False
+    return torch.cat([free.flatten(), torch.zeros(1, dtype=torch.bool)])
 
 
 def _linearised(cameras: Cameras, errors: CornerErrors) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,7 +163,7 @@ def _clipped(errors: CornerErrors, count: int) -> Tensor:
 
 
 def _without_boards(gram: Tensor, seen: Tensor, time_s: Tensor) -> Sums:
-    """Sum the views' Gram matrices, columns camera, board, stretch, error, and eliminate the boards."""
+    """Sum the views' Gram matrices, columns camera, board, extra, error, and eliminate the boards."""
     instants, count = gram.shape[:2]
     width = gram.shape[-1] - POSE - 2
     camera, board, extra, error = slice(0, width), slice(width, width + POSE), width + POSE, width + POSE + 1
@@ -167,8 +171,8 @@ def _without_boards(gram: Tensor, seen: Tensor, time_s: Tensor) -> Sums:
     floor = _BOARD_FLOOR * boards.diagonal(dim1=-2, dim2=-1).amax(-1).clamp(min=1.0)
     boards = boards + floor[:, None, None] * torch.eye(POSE, dtype=torch.float64)
     coupling = gram[:, :, camera, board]  # (F, C, P, 6)
-    stretch = gram[:, :, extra, board].sum(1)  # (F, 6)
-    every = torch.cat([coupling.reshape(instants, count * width, POSE), stretch[:, None]], 1)
+    pushed = gram[:, :, extra, board].sum(1)  # (F, 6)
+    every = torch.cat([coupling.reshape(instants, count * width, POSE), pushed[:, None]], 1)
     solved = torch.linalg.solve(boards, every.mT)  # (F, 6, C * P + 1)
     board_slope = gram[:, :, board, error].sum(1)
     left = torch.linalg.solve(boards, board_slope)  # (F, 6)
@@ -177,11 +181,11 @@ def _without_boards(gram: Tensor, seen: Tensor, time_s: Tensor) -> Sums:
         own[:, row, :, row * width : (row + 1) * width] += gram[:, row, camera, camera]
     own[..., -1] += gram[:, :, camera, extra]
     pull = gram[:, :, camera, error] - (coupling @ left[:, None, :, None])[..., 0]
-    last = -(stretch[:, None] @ solved)[:, 0].sum(0)
+    last = -(pushed[:, None] @ solved)[:, 0].sum(0)
     last[:-1] += gram[:, :, extra, camera].sum(0).flatten()
     last[-1] += gram[:, :, extra, extra].sum()
     whole = torch.cat([own.sum(0).reshape(count * width, -1), last[None]])
-    slope = (gram[:, :, extra, error].sum() - (stretch * left).sum())[None]
+    slope = (gram[:, :, extra, error].sum() - (pushed * left).sum())[None]
     energy = float(gram[:, :, error, error].sum() - (board_slope * left).sum())
     return Sums(whole, torch.cat([pull.sum(0).flatten(), slope]), own, pull, seen, time_s, energy)
 

@@ -16,10 +16,10 @@ _ANGLE_DEG = (8.0, 2.0)
 _TILT_DEG = (20.0, 5.0)
 _VOLUME = 0.25
 _GRID = 12
-_NEAR = 0.15
+_NEAR = 0.1
 _SCALE = (0.01, 0.05)
 _SQUARES = (0.005, 0.02)
-_MIRROR, _MIRROR_CLEAR = (0.2, 0.5), 1.5
+_MIRROR, _MIRROR_CLEAR = (0.15, 0.4), 1.5
 
 
 def floor(case: Case) -> list[Check]:
