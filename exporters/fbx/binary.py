@@ -204,7 +204,7 @@ def _read(data: bytes, at: int, end: int, version: int, depth: int) -> tuple[Nod
         properties.append(item)
     inner += length
     children, _ = _read_list(data, inner, stop, version, depth + 1) if inner < stop else ([], inner)
-    return Node(name, tuple(properties), tuple(children)), stop
+    return Node(name, tuple(properties), tuple(children), scope=inner < stop), stop
 
 
 def _read_property(data: bytes, at: int, end: int) -> tuple[Property, int]:

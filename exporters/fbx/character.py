@@ -9,7 +9,7 @@ from exporters.animation import Animation
 from exporters.axes import FloatArray
 from exporters.euler import continuous_euler
 from exporters.fbx.binary import Node, array, f64, flag, i32, i64, text
-from exporters.fbx.objects import TICKS_PER_SECOND, Scene, enum, number, properties, string, vector
+from exporters.fbx.objects import TICKS_PER_SECOND, Scene, enum, integer, number, properties, string, vector
 from rigs.mesh import SkinnedMesh
 
 _LINEAR = 4
@@ -54,6 +54,7 @@ def _add_joints(scene: Scene, animation: Animation, prefix: str, *, animated: bo
                 enum("RotationOrder", 0),
                 flag_property("RotationActive"),
                 enum("InheritType", 1),
+                integer("DefaultAttributeIndex", 0),
                 vector("Lcl Translation", "Lcl Translation", moved, animation.offsets[joint]),
                 vector("Lcl Rotation", "Lcl Rotation", moved, (0.0, 0.0, 0.0)),
                 vector("Lcl Scaling", "Lcl Scaling", "A", (1.0, 1.0, 1.0)),
@@ -98,6 +99,7 @@ def _add_skin(scene: Scene, animation: Animation, mesh: SkinnedMesh, joints: lis
         Node("Version", (i32(232),)),
         properties(
             enum("InheritType", 1),
+            integer("DefaultAttributeIndex", 0),  # without it Autodesk's SDK sees no mesh
             vector("Lcl Translation", "Lcl Translation", "A", (0.0, 0.0, 0.0)),
             vector("Lcl Rotation", "Lcl Rotation", "A", (0.0, 0.0, 0.0)),
             vector("Lcl Scaling", "Lcl Scaling", "A", (1.0, 1.0, 1.0)),

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds .venv-clients: Blender (bpy) in an environment of its own, three.js, and Debian's Assimp.
+# Builds .venv-clients: Blender (bpy) and ufbx in an environment of their own, three.js, Autodesk's SDK inside
+# fbx2gltf, the glTF validator, and Debian's Assimp.
 # Programs that nobody here wrote; the tests ask them what they read from our files. Quick the second time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-BPY=5.0.1 THREE=0.187.0
+BPY=5.0.1 THREE=0.187.0 UFBX=0.0.5 FBX2GLTF=0.9.7 VALIDATOR=2.0.0-dev.3.10
 PYTHON=${PYTHON:-python3.11}
 
 fail() { echo "$1" >&2; exit 1; }
@@ -33,9 +34,12 @@ pip() { .venv-clients/bin/python -m pip --disable-pip-version-check install --qu
 .venv-clients/bin/python -c "import importlib.metadata as m, sys; sys.exit(m.version('bpy') != '$BPY')" 2>/dev/null ||
 	pip "bpy==$BPY" || fail "bpy $BPY did not install; is the package index within reach?"
 
+.venv-clients/bin/python -c "import importlib.metadata as m, sys; sys.exit(m.version('ufbx') != '$UFBX')" 2>/dev/null ||
+	pip "ufbx==$UFBX" || fail "ufbx $UFBX did not install; is the package index within reach?"
+
 # Node may be on the path or, with npm, in the wheel that pyright brought into .venv.
-modules=.venv-clients/node/node_modules/three/package.json
-if ! grep -qs "\"version\": \"$THREE\"" "$modules"; then
+node_packages=("three@$THREE" "fbx2gltf@$FBX2GLTF" "gltf-validator@$VALIDATOR")
+if [ "$(cat .venv-clients/node/installed 2>/dev/null)" != "${node_packages[*]}" ]; then
 	mkdir -p .venv-clients/node
 	echo '{"private": true}' >.venv-clients/node/package.json
 	if command -v npm >/dev/null; then
@@ -45,7 +49,9 @@ if ! grep -qs "\"version\": \"$THREE\"" "$modules"; then
 	else
 		fail "three.js needs Node; install nodejs and npm, or: make install"
 	fi
-	"${npm[@]}" --prefix .venv-clients/node install --silent --no-audit --no-fund "three@$THREE" ||
-		fail "three.js did not install; is the npm registry within reach?"
+	"${npm[@]}" --prefix .venv-clients/node install --silent --no-audit --no-fund "${node_packages[@]}" ||
+		fail "${node_packages[*]} did not install; is the npm registry within reach?"
+	chmod +x .venv-clients/node/node_modules/fbx2gltf/bin/*/*  # some npm versions unpack without the mark
+	echo "${node_packages[*]}" >.venv-clients/node/installed
 fi
-echo "clients: bpy $BPY, three $THREE, $(assimp version | grep -io 'version [0-9.]*' | head -1)"
+echo "clients: bpy $BPY, three $THREE, ufbx $UFBX, fbx2gltf $FBX2GLTF, gltf-validator $VALIDATOR, $(assimp version | grep -io 'version [0-9.]*' | head -1)"

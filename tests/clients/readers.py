@@ -1,4 +1,4 @@
-"""Other programs' readers, each asked where the joints of a file are: Blender, three.js and Assimp."""
+"""Other programs' readers, each asked where the joints of a file are."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,19 +43,50 @@ class Read:
     """(T, N, 3) metres, our world."""
 
 
-def blender(file: Path) -> Read:
+def blender(file: Path, mode: str = "") -> Read:
     """Blender's importer, whose Z-up coordinates are our world's without any conversion here."""
-    python = CLIENTS / "bin" / "python"
-    return _through_json([python, HERE / "blender_joints.py"], file)
+    return _through_json([_python(), HERE / "blender_joints.py"], file, mode)
+
+
+def blender_legacy(file: Path) -> Read:
+    """Blender's older FBX importer, which counts whole frames a second."""
+    return blender(file, "legacy")
 
 
 def three(file: Path) -> Read:
     """three.js in Node; its coordinates are the file's."""
-    modules = CLIENTS / "node" / "node_modules"
-    if not modules.exists():
-        raise NotInstalledError(f"no {modules}")
-    read = _through_json([_node(), HERE / "three_joints.mjs", modules], file)
-    return Read(read.names, read.rate_hz, _world_from_file(read.joints))
+    read = _through_json([_node(), HERE / "three_joints.mjs", _modules()], file)
+    return Read(read.names, read.rate_hz, _world_from_file(read.joints, file))
+
+
+def ufbx(file: Path) -> Read:
+    """ufbx, which Blender's newer importer and others are built on; its coordinates are the file's."""
+    read = _through_json([_python(), HERE / "ufbx_joints.py"], file)
+    return Read(read.names, read.rate_hz, _world_from_file(read.joints, file))
+
+
+def autodesk(file: Path) -> Read:
+    """Autodesk's FBX SDK inside fbx2gltf, which samples what it read; three.js reads what it made."""
+    program = _modules() / "fbx2gltf" / "bin" / "Linux" / "FBX2glTF"
+    if not program.exists():
+        raise NotInstalledError(f"no {program}")
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "read.glb"
+        rate = f"bake{round(ufbx(file).rate_hz)}"
+        output = _run([program, "--binary", "--anim-framerate", rate, "-i", file, "-o", made])
+        if not made.exists():
+            raise ReaderError(output.strip().splitlines()[-1] if output.strip() else "no output")
+        return three(made)
+
+
+def gltf_issues(file: Path) -> dict[str, Any]:
+    """What the Khronos validator says of a GLB: numbers of errors and warnings, and the messages."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "issues.json"
+        output = _run([_node(), HERE / "gltf_issues.mjs", _modules(), file, target])
+        if not target.exists():
+            raise ReaderError(output)
+        return json.loads(target.read_text(encoding="utf-8"))
 
 
 def assimp(file: Path) -> Read:
@@ -76,17 +108,48 @@ def assimp(file: Path) -> Read:
         raise ReaderError("assimp's dump has no animation")
     joints: dict[str, Array] = {}
     tracks = {node.attrib["node"]: node for node in animation.iter("NodeAnim")}
-    num_frames = round(float(animation.attrib["duration"])) + 1
-    _walk(root, tracks, np.tile(np.eye(4), (num_frames, 1, 1)), joints)
-    stacked = np.stack(list(joints.values()), axis=1)
-    return Read(tuple(joints), float(animation.attrib["tick_cnt"]), _world_from_file(stacked))
+    times = _key_times(tracks.values())
+    _walk(root, tracks, np.tile(np.eye(4), (len(times), 1, 1)), joints)
+    names = tuple(name for name in joints if name in tracks)
+    stacked = np.stack([joints[name] for name in names], axis=1)
+    ticks = float(animation.attrib["tick_cnt"])
+    rate_hz = (len(times) - 1) / (times[-1] - times[0]) * ticks if len(times) > 1 else ticks
+    return Read(names, rate_hz, _world_from_file(stacked, file))
 
 
-READERS: dict[str, Callable[[Path], Read]] = {
-    "Blender 5.0.1": blender,
-    "three.js r187": three,
-    "Assimp 5.2": assimp,
+READERS: dict[str, dict[str, Callable[[Path], Read]]] = {
+    ".bvh": {"Blender 5.0.1": blender, "three.js r187": three, "Assimp 5.2": assimp},
+    ".fbx": {
+        "Blender 5.0.1": blender,
+        "Blender's older": blender_legacy,
+        "ufbx": ufbx,
+        "three.js r187": three,
+        "Assimp 5.2": assimp,
+        "Autodesk SDK": autodesk,
+    },
+    ".glb": {"Blender 5.0.1": blender, "three.js r187": three, "Assimp 5.2": assimp},
 }
+"""The clients of each format, by the file's suffix."""
+
+_WHOLE_RATES = "counts whole frames a second"
+_QUIRKS: dict[tuple[str, str], str] = {
+    (".fbx", "Blender's older"): _WHOLE_RATES,
+    (".fbx", "Autodesk SDK"): "is asked through a program that samples at 24, 30 or 60 Hz",
+    (".glb", "Blender 5.0.1"): _WHOLE_RATES,
+}
+
+
+def cannot_judge(suffix: str, client: str, rate_hz: float) -> str | None:
+    """Why a client says nothing about files of a rate, None where it does."""
+    reason = _QUIRKS.get((suffix, client))
+    rates = (24, 30, 60) if client == "Autodesk SDK" else range(1, 1000)
+    return reason if reason and rate_hz not in rates else None
+
+
+def _key_times(tracks: Iterable[ET.Element]) -> Array:
+    """Ticks of the keys of the longest track."""
+    times = [np.array([float(key.attrib["time"]) for key in track.iter("RotationKey")]) for track in tracks]
+    return max(times, key=len)
 
 
 def _walk(node: ET.Element, tracks: dict[str, ET.Element], world: Array, joints: dict[str, Array]) -> None:
@@ -111,11 +174,8 @@ def _keys(track: ET.Element, kind: str, num_frames: int) -> Array:
     values = np.array([_floats(key) for key in keys])
     if len(values) == 1:
         return np.repeat(values, num_frames, axis=0)
-    ticks = [round(float(key.attrib["time"])) for key in keys]
-    if ticks != list(range(num_frames)):
-        raise ReaderError(
-            f"assimp has {kind} keys at ticks {ticks[:3]}...{ticks[-1:]} of {num_frames} frames"
-        )
+    if len(values) != num_frames:
+        raise ReaderError(f"assimp has {len(values)} {kind} keys for {num_frames} frames")
     return values
 
 
@@ -125,10 +185,22 @@ def _floats(element: ET.Element | None) -> list[float]:
     return [float(word) for word in element.text.split()]
 
 
-def _world_from_file(joints_cm: Array) -> Array:
-    """Metres, Z up, from centimetres, Y up; written out so that no line of ours tests itself."""
-    x, y, z = joints_cm[..., 0], joints_cm[..., 1], joints_cm[..., 2]
-    return np.stack([x, -z, y], axis=-1) / 100
+def _world_from_file(joints: Array, file: Path) -> Array:
+    """Metres, Z up, from the file's Y up; written out so that no line of ours tests itself."""
+    x, y, z = joints[..., 0], joints[..., 1], joints[..., 2]
+    metres = 1.0 if file.suffix == ".glb" else 0.01
+    return np.stack([x, -z, y], axis=-1) * metres
+
+
+def _python() -> Path:
+    return CLIENTS / "bin" / "python"
+
+
+def _modules() -> Path:
+    modules = CLIENTS / "node" / "node_modules"
+    if not modules.exists():
+        raise NotInstalledError(f"no {modules}")
+    return modules
 
 
 def _node() -> Path:
@@ -142,12 +214,12 @@ def _node() -> Path:
     return wheel
 
 
-def _through_json(command: list[Path], file: Path) -> Read:
+def _through_json(command: list[Path], file: Path, *more: str) -> Read:
     if not command[0].exists():
         raise NotInstalledError(f"no {command[0]}")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "joints.json"
-        output = _run([*command, file, target])
+        output = _run([*command, file, target, *(word for word in more if word)])
         if not target.exists():
             raise ReaderError(output.strip().splitlines()[-1] if output.strip() else "no output")
         found = json.loads(target.read_text(encoding="utf-8"))

@@ -1,28 +1,52 @@
-// What three.js's BVHLoader makes of a file, played through its AnimationMixer.
-// Usage: node three_joints.mjs NODE_MODULES IN.bvh OUT.json
+// What three.js's loaders make of a file, played through its AnimationMixer.
+// Usage: node three_joints.mjs NODE_MODULES IN.bvh|IN.fbx|IN.glb OUT.json
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
 const [modules, source, target] = process.argv.slice(2);
 const three = (file) => import(pathToFileURL(`${modules}/three/${file}`));
+globalThis.self = globalThis; // the loaders were made for browsers
+globalThis.window = globalThis;
 const THREE = await three('build/three.module.js');
-const { BVHLoader } = await three('examples/jsm/loaders/BVHLoader.js');
 
-const { skeleton, clip } = new BVHLoader().parse(readFileSync(source, 'utf8'));
-const root = skeleton.bones[0];
-const mixer = new THREE.AnimationMixer(root);
+async function load() {
+	const data = readFileSync(source);
+	const buffer = data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+	if (source.endsWith('.bvh')) {
+		const { BVHLoader } = await three('examples/jsm/loaders/BVHLoader.js');
+		const { skeleton, clip } = new BVHLoader().parse(data.toString('utf8'));
+		return { scene: skeleton.bones[0], clip };
+	}
+	if (source.endsWith('.glb')) {
+		const { GLTFLoader } = await three('examples/jsm/loaders/GLTFLoader.js');
+		const { scene, animations } = await new GLTFLoader().parseAsync(buffer, '');
+		return { scene, clip: animations[0] };
+	}
+	const { FBXLoader } = await three('examples/jsm/loaders/FBXLoader.js');
+	const scene = new FBXLoader().parse(buffer, '');
+	return { scene, clip: scene.animations[0] };
+}
+
+const { scene, clip } = await load();
+const mixer = new THREE.AnimationMixer(scene);
 const action = mixer.clipAction(clip);
 action.setLoop(THREE.LoopOnce);
 action.clampWhenFinished = true;
 action.play();
 
-const bones = skeleton.bones.filter((bone) => bone.name !== 'ENDSITE');
-const times = clip.tracks[0].times;
+const bones = [];
+const moved = new Set(clip.tracks.map((track) => THREE.PropertyBinding.parseTrackName(track.name).nodeName));
+scene.traverse((node) => {
+	const known = node.isBone || moved.has(node.name) || moved.has(node.uuid);
+	if (known && node.name !== 'ENDSITE' && node !== scene.parent) bones.push(node);
+});
+const times = clip.tracks.reduce((longest, { times }) => (times.length > longest.length ? times : longest), []);
 const joints = [];
 for (const time of times) {
 	mixer.setTime(time);
-	root.updateMatrixWorld(true);
+	scene.updateMatrixWorld(true);
 	joints.push(bones.map((bone) => bone.getWorldPosition(new THREE.Vector3()).toArray()));
 }
 const rate_hz = times.length > 1 ? (times.length - 1) / (times[times.length - 1] - times[0]) : 0;
-writeFileSync(target, JSON.stringify({ names: bones.map((bone) => bone.name), rate_hz, joints }));
+const names = bones.map((bone) => bone.userData.originalName ?? bone.userData.name ?? bone.name);
+writeFileSync(target, JSON.stringify({ names, rate_hz, joints }));

@@ -15,7 +15,7 @@ from rigs.body import load_body
 from rigs.motion import Motion
 from rigs.rig_names import load_rig_names
 
-from .check_bvh import check_bvh, compare, table
+from .check_file import check_file, compare, table
 from .readers import READERS, Read, three
 from .walk import walking_character, walking_poses, walking_take
 
@@ -28,7 +28,7 @@ def written(take: Take, folder: Path, **options: Any) -> Path:
 
 
 def assert_read_right(file: Path, motion: Motion, rig: str = "mixamo") -> None:
-    results = check_bvh(file, motion, load_rig_names(rig))
+    results = check_file(file, motion, load_rig_names(rig))
     report = table(results)
     print(f"\n{report}")  # noqa: T201 (the figures are what `make clients` is for)
     assert all(row.usable for row in results), report
@@ -85,7 +85,7 @@ def test_the_default_body(tmp_path: Path) -> None:
 def test_a_tpose_before_the_motion(tmp_path: Path) -> None:
     take = walking_take(num_frames=10)
     file = written(take, tmp_path, tpose_first_frame=True)
-    for reader in READERS.values():
+    for reader in READERS[".bvh"].values():
         read = reader(file)
         head, foot = read.names.index("Head"), read.names.index("LeftToeBase")
         hands = [read.names.index("LeftHand"), read.names.index("RightHand")]
@@ -138,10 +138,10 @@ def with_another_order(text: str) -> str:
     ("spoil", "sees_it"),
     [
         (with_root_offset, {"three.js r187"}),
-        (with_longer_bone, set(READERS)),
-        (with_two_decimals, set(READERS)),
-        (with_three_digit_time, set(READERS)),
-        (with_another_order, set(READERS)),
+        (with_longer_bone, set(READERS[".bvh"])),
+        (with_two_decimals, set(READERS[".bvh"])),
+        (with_three_digit_time, set(READERS[".bvh"])),
+        (with_another_order, set(READERS[".bvh"])),
     ],
 )
 def test_the_check_sees_planted_errors(
@@ -152,7 +152,7 @@ def test_the_check_sees_planted_errors(
     good = file.read_text()
     file.write_text(spoil(good))
     assert file.read_text() != good
-    results = check_bvh(file, take.characters[0].motion, load_rig_names("mixamo"))
+    results = check_file(file, take.characters[0].motion, load_rig_names("mixamo"))
     assert {row.client for row in results if not row.usable} == sees_it, table(results)
 
 
@@ -161,10 +161,10 @@ def test_the_check_sees_refusals_and_missing_joints(tmp_path: Path) -> None:
     file = written(take, tmp_path)
     motion, names = take.characters[0].motion, load_rig_names("mixamo")
     file.write_text(file.read_text().replace("Zrotation", "ZROTATION"))
-    refused = {row.client: row for row in check_bvh(file, motion, names)}
+    refused = {row.client: row for row in check_file(file, motion, names)}
     assert not refused["Assimp 5.2"].usable
     assert not refused["three.js r187"].usable
     file.write_text("no BVH")
-    assert not any(row.usable for row in check_bvh(file, motion, names))
+    assert not any(row.usable for row in check_file(file, motion, names))
     file = written(take, tmp_path)
     assert "LeftThumb" in compare("three", three(file), motion, {**names, "left_hand": "LeftThumb"}).worst

@@ -1,6 +1,6 @@
-"""Compare a BVH with the motion it was made from, through the eyes of Blender, three.js and Assimp.
+"""Compare an exported file with the motion it was made from, through the eyes of the programs that read it.
 
-Usage, from the repository: .venv/bin/python -m tests.clients.check_bvh FILE.bvh MOTION.npz [RIG]
+Usage, from the repository: .venv/bin/python -m tests.clients.check_file FILE MOTION.npz [RIG]
 Needs tests/clients/install.sh. Exit 1 when a joint of any frame is off by 0.05 mm or more in any of them.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from rigs.motion import Motion
 from rigs.rig_names import load_rig_names
 
-from .readers import READERS, NotInstalledError, Read, ReaderError
+from .readers import READERS, NotInstalledError, Read, ReaderError, cannot_judge
 
 MAX_ERROR_MM = 0.05
 """Five times what any client was seen to differ by on good files; a wrong digit is far above."""
@@ -55,10 +55,14 @@ def compare(client: str, read: Read, motion: Motion, names: Mapping[str, str]) -
     return Comparison(client, float(error_mm.max()), float(error_mm.mean()), worst, usable)
 
 
-def check_bvh(file: Path, motion: Motion, names: Mapping[str, str]) -> list[Comparison]:
+def check_file(file: Path, motion: Motion, names: Mapping[str, str]) -> list[Comparison]:
     """Ask every client; one that is not installed or refuses the file is not usable."""
     results: list[Comparison] = []
-    for client, reader in READERS.items():
+    for client, reader in READERS[file.suffix].items():
+        reason = cannot_judge(file.suffix, client, motion.mocap_framerate)
+        if reason:
+            results.append(Comparison(client, np.nan, np.nan, f"not asked: {reason}", True))
+            continue
         try:
             results.append(compare(client, reader(file), motion, names))
         except (NotInstalledError, ReaderError) as error:
@@ -79,7 +83,7 @@ def main(file: str, motion_file: str, rig: str = "mixamo") -> int:
     """Print the table; 0 when every client agrees with the motion."""
     with np.load(motion_file) as arrays:
         motion = Motion.from_arrays(dict(arrays), where=motion_file)
-    results = check_bvh(Path(file), motion, load_rig_names(rig))
+    results = check_file(Path(file), motion, load_rig_names(rig))
     sys.stdout.write(table(results) + "\n")
     return 0 if all(row.usable for row in results) else 1
 
