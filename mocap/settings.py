@@ -121,7 +121,7 @@ class FitSettings:
 class ExportSettings:
     """What is written for other programs."""
 
-    formats: tuple[str, ...] = ("bvh",)
+    formats: tuple[str, ...] = ("bvh", "fbx")
     """Formats, by the names in the EXPORTERS table."""
     rig: str = "mixamo"
     """Joint names of the exported skeleton."""

@@ -126,6 +126,7 @@ def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
     """Files for other programs."""
     import exporters
     from rigs import load_body
+    from rigs.mesh import mesh_of
 
     motion_files = take.motion_files()
     if not motion_files:
@@ -140,8 +141,11 @@ def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
     def work() -> Outcome:
         for person in motion_files:
             motion = take.load_motion(person)
-            skeleton = load_body(motion.body).skeleton(motion.betas)
-            content = exporters.Take(take.name, (exporters.Character(person, skeleton, motion),))
+            body = load_body(motion.body)
+            # The skin of a body that is licensed to the user alone does not leave with the motion.
+            mesh = mesh_of(body, motion.betas) if motion.body == "default" else None
+            character = exporters.Character(person, body.skeleton(motion.betas), motion, mesh)
+            content = exporters.Take(take.name, (character,))
             for name in settings.export.formats:
                 named = {"rig": settings.export.rig} if "rig" in exporters.format_options(name) else {}
                 exporters.export(content, take.export_folder / person, format=name, **named)
