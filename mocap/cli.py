@@ -159,7 +159,28 @@ def _stage_command(stage: str, summary: str) -> None:
 _stage_command("sync", "Put the cameras' clocks together.")
 _stage_command("detect", "Find 2D keypoints in every view.")
 _stage_command("reconstruct", "Triangulate the 2D keypoints.")
-_stage_command("fit", "Fit the body to the 3D keypoints.")
+
+
+@app.command()
+def fit(
+    session: SessionFolder,
+    take: TakeName = None,
+    shape: Annotated[
+        Path | None, typer.Option(help="A motion file of the same person, whose shape is taken over.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Fit the body to what the cameras saw."""
+    from mocap.pipeline import run_stage
+
+    settings = list(overrides or ())
+    if shape is not None:
+        settings.append(f"fit.shape={json.dumps(str(shape))}")
+    return _outcome(
+        as_json, run_stage("fit", session, take=take, overrides=settings, progress=ProgressLine())
+    )
 
 
 @app.command()

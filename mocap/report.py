@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 
 import mocap
 from calibration.cameras import Cameras
+from mocap.actor_views import actor_views
 from mocap.fit.assemble import keypoints_on_body
 from mocap.keypoints import FloatArray
 from mocap.metrics import (
@@ -22,23 +22,10 @@ from mocap.metrics import (
     reprojection_error_px,
 )
 from mocap.observations import Observations
-from mocap.reconstruct import observe
 from mocap.settings import Settings
 from mocap.take import Take
 from rigs import load_body
 from rigs.motion import Motion
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The footage's side of a take: what the cameras saw of the actor."""
-
-    cameras: Cameras
-    """The C cameras."""
-    observations: Observations
-    """(T, C, P, K) at the take's instants."""
-    notes: tuple[str, ...]
-    """Who was seen besides the actor, and why they were left out."""
 
 
 def take_report(take: Take, settings: Settings) -> dict[str, Any]:
@@ -59,22 +46,22 @@ def take_report(take: Take, settings: Settings) -> dict[str, Any]:
             "bone_length_std_m": bone_length_std_m(points),
             "coverage": float((points.num_views > 0).mean()),
         }
-    evidence = take_evidence(take, settings)
-    if evidence is None:
+    views = actor_views(take, settings.reconstruct)
+    if views is None:
         return report
-    report["notes"] = evidence.notes
-    names = evidence.observations.keypoint_names
-    body_xyz = fitted_keypoints(next(iter(motions.values())), evidence.observations)
-    error_px = reprojection_error_px(evidence.cameras, body_xyz, evidence.observations.xy_px[:, :, 0])
+    report["notes"] = views.notes
+    names = views.observations.keypoint_names
+    body_xyz = fitted_keypoints(next(iter(motions.values())), views.observations)
+    error_px = reprojection_error_px(views.cameras, body_xyz, views.observations.xy_px[:, :, 0])
     limbs = [index for index, name in enumerate(names) if name in LIMB_KEYPOINTS]
-    report["reprojection"] = _by_camera(error_px, evidence.cameras)
-    report["reprojection_limbs"] = _by_camera(error_px[..., limbs], evidence.cameras)
-    if len(evidence.cameras) > 2:
+    report["reprojection"] = _by_camera(error_px, views.cameras)
+    report["reprojection_limbs"] = _by_camera(error_px[..., limbs], views.cameras)
+    if len(views.cameras) > 2:
         held_out_px = held_out_error_px(
-            evidence.observations.xy_px[:, :, 0], evidence.observations.sigma_px[:, :, 0], evidence.cameras
+            views.observations.xy_px[:, :, 0], views.observations.sigma_px[:, :, 0], views.cameras
         )
-        report["held_out"] = _by_camera(held_out_px, evidence.cameras)
-        report["held_out_limbs"] = _by_camera(held_out_px[..., limbs], evidence.cameras)
+        report["held_out"] = _by_camera(held_out_px, views.cameras)
+        report["held_out_limbs"] = _by_camera(held_out_px[..., limbs], views.cameras)
     return report
 
 
@@ -89,16 +76,6 @@ def overlay_image(take: Take) -> bytes | None:
     stream = io.BytesIO()
     sheet.save(stream, "PNG", optimize=True)
     return stream.getvalue()
-
-
-def take_evidence(take: Take, settings: Settings) -> Evidence | None:
-    """What the cameras saw of the actor, or None where the take has no keypoints or no cameras."""
-    views = {name: take.load_keypoints(name) for name in take.keypoints_files()}
-    if not (views and take.cameras_file.is_file() and take.sync_file.is_file()):
-        return None
-    cameras = take.load_cameras()[list(views)]
-    observations, association = observe(views, cameras, take.load_clock(), settings=settings.reconstruct)
-    return Evidence(cameras, observations, association.notes)
 
 
 def fitted_keypoints(motion: Motion, observations: Observations) -> FloatArray:

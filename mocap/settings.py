@@ -101,6 +101,8 @@ class FitSettings:
 
     body: str = "default"
     """Body model: ``default`` is the one that is shipped."""
+    shape: str = ""
+    """A motion file of the same person, whose shape is taken over; empty: the shape is solved for."""
     max_iterations: int = 30
     """Gauss-Newton iterations."""
     floor_sd_m: float = 0.010

@@ -12,7 +12,7 @@ import numpy as np
 
 from mocap import cameras_file, files
 from mocap.errors import InputError
-from mocap.keypoints import CameraKeypoints, Keypoints3D
+from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
 from mocap.stages import Record
 from mocap.sync import CameraClock, Clock
 
@@ -211,6 +211,23 @@ class Take:
 
 _FOREIGN_STD_M = 0.015
 """Standard deviation per axis of 3D points that came without one: what good markerless points have."""
+
+
+def load_shape(path: Path, body: str) -> FloatArray:
+    """(B,) shape coefficients of a motion file, to fit the same person again.
+
+    Raises:
+        InputError: no such file, or one that was made with another body.
+    """
+    arrays = files.read_npz(path, _MOTION, 1, required=("betas",))
+    made_with = str(arrays.get("body", "default"))
+    if made_with != body:
+        raise InputError(
+            f"the shape is of the body {made_with!r}, not of {body!r}",
+            where=path,
+            todo="use a motion that was fitted with this body",
+        )
+    return arrays["betas"].astype(np.float64).reshape(-1)
 
 
 def clips_in(folder: Path) -> dict[str, Path]:

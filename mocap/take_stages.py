@@ -9,7 +9,7 @@ from mocap.outcome import Outcome, left_alone, unless_fresh
 from mocap.progress import Progress
 from mocap.settings import Settings
 from mocap.stages import Stage, State
-from mocap.take import Take
+from mocap.take import Take, load_shape
 from mocap.take_check import cameras_of
 
 
@@ -102,19 +102,38 @@ def reconstruct(take: Take, settings: Settings, progress: Progress) -> Outcome:
 
 
 def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
-    """The body in motion, for each person."""
+    """The body in motion, for each person: on the pixels where the take has them, else on the points."""
+    from mocap.actor_views import actor_views, evidence_for
     from mocap.fit import fit as solve
     from rigs import load_body
 
     if not take.points_file.is_file():
         return Outcome()
+    shape_file = Path(settings.fit.shape) if settings.fit.shape else None
+    pixels = {"cameras": take.cameras_file, "sync": take.sync_file}
+    pixels |= {f"keypoints {name}": path for name, path in take.keypoints_files().items()}
     stage = Stage(
-        "fit", {"points": take.points_file}, settings.fit, lambda: list(take.motion_files().values())
+        "fit",
+        {"points": take.points_file}
+        | {name: path for name, path in pixels.items() if path.is_file()}
+        | ({"shape": shape_file} if shape_file and shape_file.is_file() else {}),
+        {"fit": vars(settings.fit), "reconstruct": vars(settings.reconstruct)},
+        lambda: list(take.motion_files().values()),
     )
 
     def work() -> Outcome:
         body = load_body(settings.fit.body)
-        motions, summary = solve(take.load_points(), body, settings=settings.fit, progress=progress)
+        points = take.load_points()
+        views = actor_views(take, settings.reconstruct)
+        motions, summary = solve(
+            points,
+            body,
+            settings=settings.fit,
+            progress=progress,
+            cameras=views.cameras if views else None,
+            evidence=evidence_for(views, points, settings.reconstruct),
+            shape=load_shape(shape_file, body.name) if shape_file else None,
+        )
         for person, motion in motions.items():
             take.save_motion(_person_name(person), motion)
         return Outcome(summary={f"{take.name} fit": vars(summary)})
