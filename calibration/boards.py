@@ -54,6 +54,9 @@ class Board:
     """Black and white are exchanged on the print."""
     legacy: bool = False
     """ChArUco as OpenCV drew it before 4.6: with an even number of rows the first square holds a marker."""
+    marker_ids: tuple[int, ...] = ()
+    """Numbers of the markers in the dictionary, cell by cell and row by row; -1 leaves a cell empty. Without
+    any they count from 0. One cell and one number make a board of a single tag."""
 
     def __post_init__(self) -> None:
         if self.type not in BOARD_TYPES:
@@ -72,6 +75,23 @@ class Board:
         if self.type != "chessboard" and not 0.0 < self.marker_m < self.square_m:
             raise CalibrationError(
                 f"board marker_m = {self.marker_m} must lie between 0 and square_m = {self.square_m}"
+            )
+        object.__setattr__(self, "marker_ids", tuple(self.marker_ids))
+        self._check_marker_ids()
+
+    def _check_marker_ids(self) -> None:
+        if not self.marker_ids:
+            return
+        cells = len(self._cells_for_markers())
+        if len(self.marker_ids) != cells:
+            raise CalibrationError(
+                f"board marker_ids names {len(self.marker_ids)} markers, the board has {cells} places; "
+                "write -1 for an empty one"
+            )
+        used = self.used_marker_ids
+        if not used or len(set(used)) < len(used) or min(self.marker_ids) < -1:
+            raise CalibrationError(
+                "board marker_ids must be different numbers from 0, or -1 for an empty place"
             )
 
     @property
@@ -94,11 +114,7 @@ class Board:
         every marker (clockwise from the top left as printed), marker by marker.
         """
         if self.type == "aruco":
-            boxes = [self._marker_box(*cell) for cell in self.marker_cells]
-            points = [
-                ((b.left, b.top), (b.right, b.top), (b.right, b.bottom), (b.left, b.bottom)) for b in boxes
-            ]
-            xy = torch.tensor(points, dtype=torch.float64).reshape(-1, 2)
+            xy = torch.from_numpy(self.marker_corners_xy.reshape(-1, 2))
         else:
             across, down = self.squares
             y, x = torch.meshgrid(torch.arange(1, down), torch.arange(1, across), indexing="ij")
@@ -123,12 +139,34 @@ class Board:
 
     @property
     def marker_cells(self) -> list[tuple[int, int]]:
-        """Column and row of the cell of every marker, in the order of the marker ids."""
+        """Column and row of the cell of every marker, row by row."""
+        cells = self._cells_for_markers()
+        if not self.marker_ids:
+            return cells
+        return [cell for cell, marker in zip(cells, self.marker_ids, strict=True) if marker >= 0]
+
+    @property
+    def used_marker_ids(self) -> tuple[int, ...]:
+        """Number in the dictionary of every marker of ``marker_cells``."""
+        if not self.marker_ids:
+            return tuple(range(len(self.marker_cells)))
+        return tuple(marker for marker in self.marker_ids if marker >= 0)
+
+    @cached_property
+    def marker_corners_xy(self) -> NDArray[np.float64]:
+        """(M, 4, 2) metres, board plane: corners of every marker, clockwise from the top left as printed."""
+        boxes = [self._marker_box(*cell) for cell in self.marker_cells]
+        corners = [
+            [(b.left, b.top), (b.right, b.top), (b.right, b.bottom), (b.left, b.bottom)] for b in boxes
+        ]
+        return np.array(corners, np.float64).reshape(-1, 4, 2)
+
+    def _cells_for_markers(self) -> list[tuple[int, int]]:
         if self.type == "chessboard":
             return []
         across, down = self.squares
         cells = [(column, row) for row in range(down) for column in range(across)]
-        return [cell for cell in cells if self.type == "aruco" or not self._dark(*cell)]
+        return [cell for cell in cells if self.type == "aruco" or not self.is_dark(*cell)]
 
     def black_rectangles(self) -> list[Rectangle]:
         """Areas that are black on the print (white where ``inverted``), without overlap."""
@@ -138,7 +176,7 @@ class Board:
             Rectangle(column * side, row * side, (column + 1) * side, (row + 1) * side)
             for row in range(down)
             for column in range(across)
-            if self.type != "aruco" and self._dark(column, row)
+            if self.type != "aruco" and self.is_dark(column, row)
         ]
         modules = self._marker_areas_m()
         for marker, cell in enumerate(self.marker_cells):
@@ -151,11 +189,12 @@ class Board:
         """Black rectangles of every marker, metres from its corner."""
         if self.type == "chessboard":
             return []
-        patterns = marker_modules(self.dictionary, len(self.marker_cells))
+        patterns = marker_modules(self.dictionary, self.used_marker_ids)
         module = self.marker_m / patterns.shape[-1]
         return [[tuple(i * module for i in box) for box in cover_dark(dark)] for dark in patterns]
 
-    def _dark(self, column: int, row: int) -> bool:
+    def is_dark(self, column: int, row: int) -> bool:
+        """Whether a square is black on the print (before ``inverted``); it then holds no marker."""
         shift = 1 if self.legacy and self.type == "charuco" and self.rows % 2 == 0 else 0
         return (column + row + shift) % 2 == 0
 

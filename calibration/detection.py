@@ -1,34 +1,34 @@
-"""Finding a board's corners in images.
+"""Finding a board's corners in image after image.
 
-Settings follow measurements. On real footage one threshold window is twice as fast as OpenCV's default and
-finds as much, but of markers under 15 pixels it loses a third: an image in which it does not find the whole
-board is searched again with all windows. An inverted board is found on the inverted image (the switch for
-inverted markers loses one corner in eight). The window of the sub-pixel search grows with the squares,
-because beyond 0.15 of their side the markers' own corners enter it.
+Markers are found by ``marker_search``; the corners between them follow from the board, are refined in the
+full image, and come with the standard deviation that the image gives them. An inverted board is read with
+black and white exchanged (OpenCV's own switch for inverted markers loses one corner in eight).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from .boards import Board
-from .markers import opencv_dictionary
+from .chessboard import find_chessboard
+from .corner_quality import corner_sigma_px, half_window_px, refine, shortest_side_px
+from .marker_search import Markers, MarkerSearch, predict, sample
 
+Array = NDArray[np.float64]
 GrayImage = NDArray[np.uint8]
 
-_WINDOW_PART = 0.12
-"""Half the side of the sub-pixel search window, in sides of a square."""
-_WINDOW_PX = (2, 9)
-"""Smallest and largest half window: below two pixels there is no gradient to see."""
-_FAST, _THOROUGH = (23, 23), (3, 23)
-"""Smallest and largest threshold window of the two searches, pixels; OpenCV steps by ten between them."""
-_CHESSBOARD_SEARCH_PX = 1000
-"""Longer side of the image in which a chessboard is looked for first; corners are refined in the full one."""
+_MOST_MOVE = 0.2
+"""A corner that lies further from where its markers place it, in sides of a square, is something else."""
+_LEAST_GAP_PX = 2.0
+"""White between a square and its marker, foreshortened, below which their corners cannot be told apart."""
+_DIAGONALS = np.array([[-1, -1], [1, 1], [1, -1], [-1, 1]])
+_LEAST_STEP = 0.4
+"""Difference of the squares round a corner of which only one marker was seen, in that of the markers."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,12 @@ def detect_board(gray: GrayImage, board: Board) -> tuple[NDArray[np.int64], NDAr
 
 
 class BoardDetector:
-    """Finds one board in image after image.
+    """Finds one board in image after image, first near where it was in the one before.
 
-    A chessboard looks the same when it is turned by half a turn if both of its numbers of inner
-    corners are odd or both are even; then the corner nearest to the image's top left comes first. Of
-    other chessboards the colour of the first square tells the turn.
+    What is found in an image may therefore depend on the images before it; the same images in the same order
+    give the same corners. A chessboard looks the same when it is turned by half a turn if both of its
+    numbers of inner corners are odd or both are even; then the corner nearest to the image's top left comes
+    first. Of other chessboards the colour of the first square tells the turn.
 
     Raises:
         CalibrationError: OpenCV has no such dictionary, or it is too small for the board.
@@ -90,144 +91,122 @@ class BoardDetector:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        make = {"charuco": _charuco_detector, "aruco": _marker_detector}.get(board.type)
-        self._searches = [] if make is None else [make(board, _FAST), make(board, _THOROUGH)]
+        self._markers = None if board.type == "chessboard" else MarkerSearch(board)
+        self._corners_m = board.corners_xyz.numpy()[:, :2]
+        self._beside = _markers_beside(board)
+        self._first_dark = _first_diagonal_dark(board)
+        self._gap_part = (1.0 - board.marker_m / board.square_m) / 2.0
 
     def __call__(self, gray: GrayImage) -> BoardDetection:
         """Corners in an (H, W) uint8 image."""
-        if self.board.type == "chessboard":
-            return _find_chessboard(gray, self.board)
-        upright = 255 - gray if self.board.inverted else gray
-        best = _nothing(0)
-        for search in self._searches:
-            found = self._search(search, upright)
-            if len(found.ids) >= len(best.ids):
-                best = found
-            if len(best.ids) == len(self.board.corners_xyz):
-                break
-        return best
-
-    def _search(self, search: Any, upright: GrayImage) -> BoardDetection:
-        """What one of OpenCV's detectors finds, corners refined."""
+        if self._markers is None:
+            ids, xy = find_chessboard(gray, self.board)
+            return self._measured(gray, ids, xy, shortest_side_px(ids, xy, self.board), 0)
+        found = self._markers(gray)
+        if not len(found.rows):
+            return _nothing(found.num_seen)
         if self.board.type == "charuco":
-            xy, ids, _, marker_ids = search.detectBoard(upright)
-        else:
-            ids, xy, marker_ids = self._find_markers(search, upright)
-        num_markers = 0 if marker_ids is None else len(marker_ids)
-        if ids is None or len(ids) == 0:
-            return _nothing(num_markers)
-        ids, first = np.unique(np.asarray(ids).reshape(-1), return_index=True)
-        xy = np.asarray(xy, np.float32).reshape(-1, 2)[first]
-        refined = _refine(upright, ids, xy, self.board)
-        return BoardDetection(ids.astype(np.int64), refined, num_markers, _sigma_px(refined))
+            return self._between(gray, found)
+        ids = (4 * found.rows[:, None] + np.arange(4)).reshape(-1)
+        start, height_px = found.xy_px.reshape(-1, 2), _least_height_px(found.xy_px)
+        xy = refine(gray, start, half_window_px(height_px))
+        xy = np.where(_is_near(start, xy, height_px)[:, None], xy, start)
+        return self._measured(gray, ids, xy, height_px, found.num_seen)
 
-    def _find_markers(self, search: Any, gray: GrayImage) -> tuple[Any, Any, Any]:
-        corners, marker_ids, _ = search.detectMarkers(gray)
-        if marker_ids is None:
-            return None, None, None
-        marker_ids = marker_ids.reshape(-1)
-        known = marker_ids < len(self.board.marker_cells)
-        ids = (4 * marker_ids[known][:, None] + np.arange(4)).reshape(-1)
-        return ids, np.asarray(corners).reshape(-1, 4, 2)[known], marker_ids
+    def _between(self, gray: GrayImage, found: Markers) -> BoardDetection:
+        """The chessboard corners between the markers that were found."""
+        known = np.append(np.zeros(len(self.board.marker_cells), bool), False)  # the last: no marker there
+        known[found.rows] = True
+        seen_beside = known[self._beside].sum(-1)
+        plane, image = self.board.marker_corners_xy[found.rows].reshape(-1, 2), found.xy_px.reshape(-1, 2)
+        height_px = _least_height_px(found.xy_px) * self.board.square_m / self.board.marker_m
+        sure = np.flatnonzero(seen_beside == 2)
+        ids, xy = self._placed(gray, sure, plane, image, height_px)
+        if self._gap_part * height_px >= _LEAST_GAP_PX:
+            plane, image = np.concatenate([plane, self._corners_m[ids]]), np.concatenate([image, xy])
+            more, moved = self._placed(gray, np.flatnonzero(seen_beside == 1), plane, image, height_px)
+            right = self._looks_right(gray, more, moved, plane, image, found.contrast)
+            ids, xy = np.concatenate([ids, more[right]]), np.concatenate([xy, moved[right]])
+        order = np.argsort(ids)
+        return self._measured(gray, ids[order], xy[order], height_px, found.num_seen)
+
+    def _placed(
+        self, gray: GrayImage, ids: NDArray[np.int64], plane: Array, image: Array, height_px: float
+    ) -> tuple[NDArray[np.int64], Array]:
+        """Corners refined from where known points of the board place them; those that go astray left out."""
+        expected = predict(plane, image, self._corners_m[ids])
+        inside = ((expected >= 3.0) & (expected <= np.array(gray.shape[::-1]) - 4.0)).all(-1)
+        ids, expected = ids[inside], expected[inside]
+        refined = refine(gray, expected, half_window_px(height_px))
+        good = _is_near(expected, refined, height_px)
+        return ids[good], refined[good]
+
+    def _looks_right(
+        self,
+        gray: GrayImage,
+        ids: NDArray[np.int64],
+        xy_px: Array,
+        plane: Array,
+        image: Array,
+        contrast: float,
+    ) -> NDArray[np.bool_]:
+        """Whether two dark and two white squares meet at each corner."""
+        side_m = self.board.square_m
+        first = self._first_dark[ids]
+        dark = first[:, None] == np.array([True, True, False, False])
+        reach = np.where(dark, 0.2 * side_m, 0.7 * self._gap_part * side_m)
+        corners = self._corners_m[ids][:, None]
+        at = np.concatenate([corners + reach[..., None] * _DIAGONALS, corners], 1)
+        moved = predict(plane, image, at)
+        values = sample(gray, moved[:, :4] - moved[:, 4:] + xy_px[:, None])
+        if self.board.inverted:
+            values = 255.0 - values
+        darkest_white = np.where(dark, 255.0, values).min(-1)
+        lightest_dark = np.where(dark, values, 0.0).max(-1)
+        return darkest_white - lightest_dark > _LEAST_STEP * contrast
+
+    def _measured(
+        self, gray: GrayImage, ids: NDArray[np.int64], xy_px: Array, height_px: float, num_markers: int
+    ) -> BoardDetection:
+        if not len(ids):
+            return _nothing(num_markers)
+        sigma_px = corner_sigma_px(gray, xy_px, half_window_px(height_px))
+        return BoardDetection(ids.astype(np.int64), xy_px, num_markers, sigma_px)
+
+
+def _is_near(expected: Array, refined: Array, side_px: float) -> NDArray[np.bool_]:
+    """Which of the refined corners did not go astray."""
+    return np.linalg.norm(refined - expected, axis=-1) <= max(1.5, _MOST_MOVE * side_px)
+
+
+def _least_height_px(markers_px: Array) -> float:
+    """Height of the flattest of (M, 4, 2) quadrangles, pixels: what foreshortening leaves of a marker."""
+    first, second = markers_px[:, 2] - markers_px[:, 0], markers_px[:, 3] - markers_px[:, 1]
+    area = np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]) / 2.0
+    longest = np.linalg.norm(markers_px - markers_px[:, [1, 2, 3, 0]], axis=-1).max(-1)
+    return float((area / np.maximum(longest, 1e-6)).min())
+
+
+def _markers_beside(board: Board) -> NDArray[np.int64]:
+    """(N, 2) rows of the markers in the two white squares that meet at each ChArUco corner, -1 for none."""
+    if board.type != "charuco":
+        return np.full((0, 2), -1)
+    row_of = {cell: row for row, cell in enumerate(board.marker_cells)}
+    across, down = board.squares
+    beside: list[list[int]] = []
+    for row in range(1, down):
+        for column in range(1, across):
+            cells = [(column - 1 + i, row - 1 + j) for j in (0, 1) for i in (0, 1)]
+            rows = [row_of[cell] for cell in cells if cell in row_of]
+            beside.append([*rows, -1, -1][:2])
+    return np.array(beside)
+
+
+def _first_diagonal_dark(board: Board) -> NDArray[np.bool_]:
+    """(N,) whether the squares up left and down right of each corner are the dark ones."""
+    across, down = board.squares
+    return np.array([board.is_dark(column, row) for row in range(down - 1) for column in range(across - 1)])
 
 
 def _nothing(num_markers: int) -> BoardDetection:
     return BoardDetection(np.empty(0, np.int64), np.empty((0, 2)), num_markers, np.empty(0))
-
-
-def _sigma_px(xy_px: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.full(len(xy_px), 0.2)
-
-
-def _detector_parameters(windows_px: tuple[int, int]) -> Any:
-    import cv2
-
-    parameters = cv2.aruco.DetectorParameters()
-    parameters.adaptiveThreshWinSizeMin, parameters.adaptiveThreshWinSizeMax = windows_px
-    return parameters
-
-
-def _charuco_detector(board: Board, windows_px: tuple[int, int]) -> Any:
-    import cv2
-
-    dictionary = opencv_dictionary(board.dictionary, len(board.marker_cells))
-    size = (board.columns, board.rows)
-    printed = cv2.aruco.CharucoBoard(size, board.square_m, board.marker_m, dictionary)
-    printed.setLegacyPattern(board.legacy)
-    return cv2.aruco.CharucoDetector(printed, cv2.aruco.CharucoParameters(), _detector_parameters(windows_px))
-
-
-def _marker_detector(board: Board, windows_px: tuple[int, int]) -> Any:
-    import cv2
-
-    dictionary = opencv_dictionary(board.dictionary, len(board.marker_cells))
-    return cv2.aruco.ArucoDetector(dictionary, _detector_parameters(windows_px))
-
-
-def _refine(
-    gray: GrayImage, ids: NDArray[np.int64], xy_px: NDArray[np.float32], board: Board
-) -> NDArray[np.float64]:
-    """Corners moved to the saddle (or corner) of the image, (N, 2) pixels."""
-    import cv2
-
-    side_px = _shortest_side_px(ids, xy_px, board)
-    if not np.isfinite(side_px):
-        return xy_px.astype(np.float64)
-    half = int(np.clip(round(_WINDOW_PART * side_px), *_WINDOW_PX))
-    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
-    refined = cv2.cornerSubPix(gray, xy_px[:, None].copy(), (half, half), (-1, -1), criteria)
-    return refined.reshape(-1, 2).astype(np.float64)
-
-
-def _shortest_side_px(ids: NDArray[np.int64], xy_px: NDArray[np.float32], board: Board) -> float:
-    """Typical foreshortened side of a square, pixels; NaN where no two neighbours are seen."""
-    row_of = np.full(len(board.corners_xyz), -1)
-    row_of[ids] = np.arange(len(ids))
-    first, second = row_of[board.neighbours.numpy()].T
-    both = (first >= 0) & (second >= 0)
-    if not both.any():
-        return float("nan")
-    sides = np.linalg.norm(xy_px[first[both]] - xy_px[second[both]], axis=-1)
-    return float(np.quantile(sides, 0.25))
-
-
-def _find_chessboard(gray: GrayImage, board: Board) -> BoardDetection:
-    import cv2
-
-    scale = min(1.0, _CHESSBOARD_SEARCH_PX / max(gray.shape))
-    small = gray if scale == 1.0 else cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    flags = cv2.CALIB_CB_ADAPTIVE_THRESH + cv2.CALIB_CB_NORMALIZE_IMAGE + cv2.CALIB_CB_FAST_CHECK
-    size = (board.columns, board.rows)
-    found, corners = cv2.findChessboardCorners(small, size, flags=flags)
-    if not found and scale < 1.0:
-        # Squares at the image's edge may be lost on the way down: once more, without the quick look.
-        found, corners = cv2.findChessboardCorners(gray, size, flags=cv2.CALIB_CB_ADAPTIVE_THRESH)
-        scale = 1.0
-    if not found:
-        return _nothing(0)
-    xy = ((corners.reshape(-1, 2) + 0.5) / scale - 0.5).astype(np.float32)
-    ids = np.arange(len(xy))
-    grid = _refine(gray, ids, xy, board).reshape(board.rows, board.columns, 2)
-    ordered = _in_order(gray, grid, board).reshape(-1, 2)
-    return BoardDetection(ids.astype(np.int64), ordered, 0, _sigma_px(ordered))
-
-
-def _in_order(gray: GrayImage, grid: NDArray[np.float64], board: Board) -> NDArray[np.float64]:
-    """The (rows, columns, 2) corners in the order of the print: not mirrored, first square first."""
-    across, down = grid[0, -1] - grid[0, 0], grid[-1, 0] - grid[0, 0]
-    if across[0] * down[1] - across[1] * down[0] < 0:
-        grid = grid[:, ::-1]
-    if (board.columns + board.rows) % 2:
-        turned = _first_square_is_dark(gray, grid) == board.inverted
-    else:
-        turned = grid[0, 0].sum() > grid[-1, -1].sum()
-    return grid[::-1, ::-1] if turned else grid
-
-
-def _first_square_is_dark(gray: GrayImage, grid: NDArray[np.float64]) -> bool:
-    """Whether the squares of the first one's colour are the darker ones."""
-    centers = (grid[:-1, :-1] + grid[:-1, 1:] + grid[1:, :-1] + grid[1:, 1:]) / 4.0
-    columns, rows = np.rint(centers).astype(int).reshape(-1, 2).T
-    inside = gray[rows.clip(0, gray.shape[0] - 1), columns.clip(0, gray.shape[1] - 1)].astype(float)
-    even = np.add.outer(np.arange(centers.shape[0]), np.arange(centers.shape[1])).reshape(-1) % 2 == 0
-    return bool(inside[even].mean() < inside[~even].mean())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,21 @@ def dictionary_names() -> list[str]:
     return sorted(name for name in dir(cv2.aruco) if name.startswith("DICT_"))
 
 
-def marker_modules(name: str, num_markers: int) -> NDArray[np.bool_]:
-    """(N, M, M) True where a module of marker 0 .. N - 1 is black, the border of one module included."""
-    dictionary = opencv_dictionary(name, num_markers)
+def dictionary_families() -> list[list[str]]:
+    """Dictionaries that begin with the same markers, the smallest first."""
+    families: dict[tuple[int, bytes], list[tuple[int, str]]] = {}
+    for name in dictionary_names():
+        dictionary = opencv_dictionary(name, 0)
+        first = (int(dictionary.markerSize), dictionary.bytesList[0].tobytes())
+        families.setdefault(first, []).append((len(dictionary.bytesList), name))
+    return [[name for _, name in sorted(family)] for family in families.values()]
+
+
+def marker_modules(name: str, ids: Sequence[int]) -> NDArray[np.bool_]:
+    """(N, M, M) True where a module of these markers is black, the border of one module included."""
+    dictionary = opencv_dictionary(name, max(ids) + 1)
     side = dictionary.markerSize + 2
-    images = [dictionary.generateImageMarker(marker, side) for marker in range(num_markers)]
+    images = [dictionary.generateImageMarker(marker, side) for marker in ids]
     return np.stack(images) < 128
 
 

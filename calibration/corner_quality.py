@@ -1,0 +1,110 @@
+"""Corners moved to where the image has them, and how well each is known there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .boards import Board
+
+Array = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
+GrayImage = NDArray[np.uint8]
+
+_WINDOW_PART = 0.12
+"""Half the side of the sub-pixel search window, in sides of a square: beyond 0.15 the markers' own corners
+enter it."""
+_WINDOW_PX = (2, 9)
+"""Smallest and largest half window: below two pixels there is no gradient to see."""
+_SIGMA_FLOOR_PX = 0.1
+"""What a corner's place is uncertain by at best: the print, the pixels, the compression."""
+_SIGMA_SCALE = 0.6
+"""Measured over computed standard deviation: 0.45 on rendered video, 0.8 on that of webcams."""
+_SIGMA_MOST_PX = 3.0
+"""No corner that is found is worse than this."""
+
+
+def refine(gray: GrayImage, xy_px: Array, half_px: int) -> Array:
+    """Corners moved to the saddle (or corner) of the image.
+
+    Args:
+        gray: (H, W) uint8.
+        xy_px: (N, 2) pixels, off by less than the window.
+        half_px: half the side of the search window.
+
+    Returns:
+        (N, 2) pixels.
+    """
+    import cv2
+
+    if not len(xy_px):
+        return xy_px
+    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
+    start = np.array(xy_px[:, None], np.float32, order="C")
+    return cv2.cornerSubPix(gray, start, (half_px, half_px), (-1, -1), criteria)[:, 0].astype(np.float64)
+
+
+def half_window_px(side_px: float) -> int:
+    """Half the side of the sub-pixel search window for squares of this (foreshortened) side."""
+    return int(np.clip(round(_WINDOW_PART * side_px), *_WINDOW_PX)) if np.isfinite(side_px) else _WINDOW_PX[0]
+
+
+def corner_sigma_px(gray: GrayImage, xy_px: Array, half_px: int) -> Array:
+    """Expected standard deviation of each coordinate of refined corners.
+
+    The sub-pixel search solves ``sum w g g^T (p - q) = 0`` for the corner q from the gradients g at the
+    pixels p round it. Its covariance is ``A^-1 B A^-1`` with ``A = sum w g g^T`` and
+    ``B = sum (w e)^2 g g^T``, where ``e = g . (p - q)`` is what each pixel is left with (the sandwich of
+    White 1980). Blur makes A small, an edge that does not pass through the corner makes e large.
+
+    Args:
+        gray: (H, W) uint8.
+        xy_px: (N, 2) refined corners, pixels.
+        half_px: half the side of the window that they were refined with.
+
+    Returns:
+        (N,) pixels.
+    """
+    offsets = np.arange(-half_px, half_px + 1)
+    height, width = gray.shape
+    column = np.clip(np.rint(xy_px[:, 0]).astype(int)[:, None] + offsets, 1, width - 2)
+    row = np.clip(np.rint(xy_px[:, 1]).astype(int)[:, None] + offsets, 1, height - 2)
+
+    def at(down: int, right: int) -> NDArray[np.float32]:
+        return gray[(row + down)[:, :, None], (column + right)[:, None, :]].astype(np.float32)
+
+    gx, gy = (at(0, 1) - at(0, -1)) / 2.0, (at(1, 0) - at(-1, 0)) / 2.0
+    dx = (column - xy_px[:, :1])[:, None, :]
+    dy = (row - xy_px[:, 1:])[:, :, None]
+    weight = np.exp(-(dx**2 + dy**2) / half_px**2)
+    return _sandwich(gx, gy, gx * dx + gy * dy, weight)
+
+
+def _sandwich(gx: Floats, gy: Floats, left: Floats, weight: Floats) -> Array:
+    """(N,) standard deviation of one coordinate."""
+
+    def outer(by: Floats) -> list[Floats]:
+        return [(by * a * b).sum((1, 2)) for a, b in ((gx, gx), (gx, gy), (gy, gy))]
+
+    xx, xy, yy = outer(weight)
+    bxx, bxy, byy = outer((weight * left) ** 2)
+    det = np.maximum(xx * yy - xy**2, 1e-6 * np.maximum(xx + yy, 1e-3) ** 2)
+    # trace(A^-1 B A^-1) = trace(A^-2 B); A^-1 = adj(A) / det.
+    ixx, ixy, iyy = yy / det, -xy / det, xx / det
+    sxx, sxy, syy = ixx**2 + ixy**2, ixy * (ixx + iyy), ixy**2 + iyy**2
+    variance = (sxx * bxx + 2.0 * sxy * bxy + syy * byy) / 2.0
+    return np.minimum(np.sqrt(_SIGMA_FLOOR_PX**2 + _SIGMA_SCALE**2 * variance), _SIGMA_MOST_PX)
+
+
+def shortest_side_px(ids: NDArray[np.int64], xy_px: Array, board: Board) -> float:
+    """Typical foreshortened side of a square, pixels; NaN where no two neighbours are seen."""
+    row_of = np.full(len(board.corners_xyz), -1)
+    row_of[ids] = np.arange(len(ids))
+    first, second = row_of[board.neighbours.numpy().T]
+    both = (first >= 0) & (second >= 0)
+    if not both.any():
+        return float("nan")
+    sides = np.linalg.norm(xy_px[first[both]] - xy_px[second[both]], axis=-1)
+    return float(np.partition(sides, len(sides) // 4)[len(sides) // 4])
