@@ -20,7 +20,9 @@ from exporters.bvh import BVH_AXES, export_bvh
 from exporters.errors import ExportError
 from exporters.fbx import FBX_AXES, export_fbx
 from exporters.gltf import GLTF_AXES, export_glb
+from exporters.json_file import export_json
 from exporters.npz import export_npz
+from exporters.table import TRC_AXES, export_csv, export_trc
 from exporters.take import Character, Take
 
 __all__ = [
@@ -93,6 +95,9 @@ EXPORTERS: Final[dict[str, Exporter]] = {
     "fbx": FileFormat(".fbx", FBX_AXES, export_fbx),
     "glb": FileFormat(".glb", GLTF_AXES, export_glb),
     "npz": FileFormat(".npz", WORLD, export_npz),
+    "trc": FileFormat(".trc", TRC_AXES, export_trc),
+    "csv": FileFormat(".csv", WORLD, export_csv),
+    "json": FileFormat(".json", WORLD, export_json),
 }
 """Built-in formats by name; they go before entry points of the same name."""
 
