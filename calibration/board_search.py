@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .boards import Board
 from .detection import BoardDetector, GrayImage
-from .marker_search import homography_of, project
+from .homography import homography_of, project
 from .markers import dictionary_families, opencv_dictionary
 
 Array = NDArray[np.float64]

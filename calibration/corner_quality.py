@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .boards import Board
+from .homography import homography_of, project
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -22,6 +23,12 @@ _SIGMA_FLOOR_PX = 0.1
 """What a corner's place is uncertain by at best: the print, the pixels, the compression."""
 _SIGMA_SCALE = 0.6
 """Measured over computed standard deviation: 0.45 on rendered video, 0.8 on that of webcams."""
+_CROWDED = 1.5
+"""Standard deviation in square pixels per pixel of height: a flat square's corners lie near its marker's."""
+_ENOUGH = 8
+"""Corners below which none of them can be said to be contradicted by the others."""
+_CONTRADICTED_PX = 0.6
+"""Deviations below this are noise."""
 _SIGMA_MOST_PX = 3.0
 """No corner that is found is worse than this."""
 
@@ -51,21 +58,51 @@ def half_window_px(side_px: float) -> int:
     return int(np.clip(round(_WINDOW_PART * side_px), *_WINDOW_PX)) if np.isfinite(side_px) else _WINDOW_PX[0]
 
 
-def corner_sigma_px(gray: GrayImage, xy_px: Array, half_px: int) -> Array:
+def corner_sigma_px(gray: GrayImage, xy_px: Array, plane: Array, height_px: float) -> Array:
     """Expected standard deviation of each coordinate of refined corners.
+
+    Three things add up: what the image says, how far foreshortening has brought other edges near, and, for a
+    corner that its neighbours contradict, by how much they do.
+
+    Args:
+        gray: (H, W) uint8.
+        xy_px: (N, 2) refined corners, pixels.
+        plane: (N, 2) the same corners in the board's plane, metres.
+        height_px: height of a square in the image, foreshortened; NaN where unknown.
+
+    Returns:
+        (N,) pixels.
+    """
+    image = _image_variance(gray, xy_px, half_window_px(height_px))
+    crowded = (_CROWDED / height_px) ** 2 if np.isfinite(height_px) else 0.0
+    variance = _SIGMA_FLOOR_PX**2 + _SIGMA_SCALE**2 * image + crowded + _contradicted_px(xy_px, plane) ** 2
+    return np.minimum(np.sqrt(variance), _SIGMA_MOST_PX)
+
+
+def _contradicted_px(xy_px: Array, plane: Array) -> Array:
+    """(N,) how far corners lie from where the others have them, 0 for those that lie as well as most."""
+    count = len(xy_px)
+    if count < _ENOUGH:
+        return np.zeros(count)
+    off = xy_px - project(homography_of(plane, xy_px), plane)
+    far = np.linalg.norm(off, axis=-1)
+    near = far <= 3.0 * np.median(far)
+    if near.sum() >= _ENOUGH and not near.all():
+        off = xy_px - project(homography_of(plane[near], xy_px[near]), plane)
+    distance = ((plane[:, None] - plane[None]) ** 2).sum(-1)
+    np.fill_diagonal(distance, np.inf)
+    weight = near / (distance + distance.min()) ** 2  # lenses bend neighbours alike
+    alone = np.linalg.norm(off - weight @ off / weight.sum(-1, keepdims=True), axis=-1)
+    return np.where(alone > max(_CONTRADICTED_PX, 4.0 * float(np.median(alone))), alone, 0.0)
+
+
+def _image_variance(gray: GrayImage, xy_px: Array, half_px: int) -> Floats:
+    """Variance of each coordinate of refined corners, square pixels, from the grey values round them.
 
     The sub-pixel search solves ``sum w g g^T (p - q) = 0`` for the corner q from the gradients g at the
     pixels p round it. Its covariance is ``A^-1 B A^-1`` with ``A = sum w g g^T`` and
     ``B = sum (w e)^2 g g^T``, where ``e = g . (p - q)`` is what each pixel is left with (the sandwich of
     White 1980). Blur makes A small, an edge that does not pass through the corner makes e large.
-
-    Args:
-        gray: (H, W) uint8.
-        xy_px: (N, 2) refined corners, pixels.
-        half_px: half the side of the window that they were refined with.
-
-    Returns:
-        (N,) pixels.
     """
     offsets = np.arange(-half_px, half_px + 1)
     height, width = gray.shape
@@ -82,8 +119,8 @@ def corner_sigma_px(gray: GrayImage, xy_px: Array, half_px: int) -> Array:
     return _sandwich(gx, gy, gx * dx + gy * dy, weight)
 
 
-def _sandwich(gx: Floats, gy: Floats, left: Floats, weight: Floats) -> Array:
-    """(N,) standard deviation of one coordinate."""
+def _sandwich(gx: Floats, gy: Floats, left: Floats, weight: Floats) -> Floats:
+    """(N,) variance of one coordinate."""
 
     def outer(by: Floats) -> list[Floats]:
         return [(by * a * b).sum((1, 2)) for a, b in ((gx, gx), (gx, gy), (gy, gy))]
@@ -94,8 +131,7 @@ def _sandwich(gx: Floats, gy: Floats, left: Floats, weight: Floats) -> Array:
     # trace(A^-1 B A^-1) = trace(A^-2 B); A^-1 = adj(A) / det.
     ixx, ixy, iyy = yy / det, -xy / det, xx / det
     sxx, sxy, syy = ixx**2 + ixy**2, ixy * (ixx + iyy), ixy**2 + iyy**2
-    variance = (sxx * bxx + 2.0 * sxy * bxy + syy * byy) / 2.0
-    return np.minimum(np.sqrt(_SIGMA_FLOOR_PX**2 + _SIGMA_SCALE**2 * variance), _SIGMA_MOST_PX)
+    return (sxx * bxx + 2.0 * sxy * bxy + syy * byy) / 2.0
 
 
 def shortest_side_px(ids: NDArray[np.int64], xy_px: Array, board: Board) -> float:

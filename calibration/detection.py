@@ -17,7 +17,8 @@ from torch import Tensor
 from .boards import Board
 from .chessboard import find_chessboard
 from .corner_quality import corner_sigma_px, half_window_px, refine, shortest_side_px
-from .marker_search import Markers, MarkerSearch, predict, sample
+from .homography import predict
+from .marker_search import Markers, MarkerSearch, sample
 
 Array = NDArray[np.float64]
 GrayImage = NDArray[np.uint8]
@@ -170,7 +171,7 @@ class BoardDetector:
     ) -> BoardDetection:
         if not len(ids):
             return _nothing(num_markers)
-        sigma_px = corner_sigma_px(gray, xy_px, half_window_px(height_px))
+        sigma_px = corner_sigma_px(gray, xy_px, self._corners_m[ids], height_px)
         return BoardDetection(ids.astype(np.int64), xy_px, num_markers, sigma_px)
 
 
