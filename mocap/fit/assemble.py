@@ -34,7 +34,7 @@ _REST_SHARE = 0.05
 thousands of frames bends shape and offsets."""
 _SPEED_SD_M_S = 3.0
 _SPEED_SD_RAD_S = 10.0
-_LEVER_M = 0.08
+_LEVER_M = 0.03
 """A joint that moves no keypoint by more than this for a turn of one radian is not solved for, as toes and
 fingers with one keypoint near them: noise would turn it at will, and stretch the lever to turn it further."""
 _LIVELY = {
@@ -141,6 +141,7 @@ def _levers(body: Body, points: KeypointModel, joints: Tensor) -> set[int]:
 def make_problem(
     body: Body, layout: Layout, seen: Observations, settings: FitSettings,
     *, floor: Floor | None = None, noise: Noise | None = None, offset_scale: float = 1.0,
+    calm: float = 1.0,
 ) -> Problem:  # fmt: skip
     """All terms of a fit.
 
@@ -152,6 +153,7 @@ def make_problem(
         floor: what stands on it; none leaves it out.
         noise: what the pixels' errors are like; as told where left out.
         offset_scale: how far this person's keypoints lie from their places, in what is usual.
+        calm: strength of smoothness over what the settings say.
     """
     share = independent_share(seen.steps, settings)
     names = [body.joint_names[joint] for joint in layout.active]
@@ -168,7 +170,10 @@ def make_problem(
         RestTerm(layout, jointed, *rest_rad(turning), Loss(share * _REST_SHARE)),
         LimitTerm(layout, jointed, axes, walls, _WALL_SD_RAD, Loss(share)),
         AccelerationTerm(
-            layout, seen.steps, torch.cat([pelvis, lively * settings.acceleration_rad_s2]), Loss()
+            layout,
+            seen.steps,
+            torch.cat([pelvis, lively * settings.acceleration_rad_s2]),
+            Loss(calm**2),
         ),
         SpeedTerm(layout, seen.steps, speed, Loss()),
     ]

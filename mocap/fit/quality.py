@@ -39,10 +39,14 @@ def residual_scale(problem: Problem, state: State) -> float:
     return min(max(typical, 0.5), 10.0) ** 0.5
 
 
-def joint_std(sweep: Sweep) -> Tensor:
+def joint_std(sweep: Sweep, border: Tensor) -> Tensor:
     """Standard deviation of every joint's place from the posterior, before any scale.
 
     The inverse of the Hessian at the solution, with what shape and offsets are uncertain by.
+
+    Args:
+        sweep: at the solution, undamped.
+        border: (Q, Q) covariance of shape and offsets.
 
     Returns:
         (T, J) metres, mean over the axes.
@@ -51,8 +55,8 @@ def joint_std(sweep: Sweep) -> Tensor:
     body, layout = problem.body, problem.layout
     joints = body.keypoint_model([f"joint:{name}" for name in body.joint_names])
     out = torch.zeros(state.num_frames, len(body.joint_names), dtype=torch.float64)
+    root = torch.linalg.cholesky(border) if len(border) else border
     for part in sweep.posterior():
-        border = torch.linalg.cholesky(part.border) if len(part.border) else part.border
         stop = part.first + len(part.given)
         for posed in stretches(body, layout, state, first=part.first, stop=stop):
             rows = slice(posed.start - part.first, posed.start - part.first + posed.own)
@@ -60,7 +64,7 @@ def joint_std(sweep: Sweep) -> Tensor:
             pose = by.pose[: posed.own].flatten(1, 2)  # (n, J*3, D)
             along = pose @ part.by_border[rows]
             along[..., : layout.num_betas] += by.betas[: posed.own].flatten(1, 2)
-            variance = ((pose @ part.given[rows]) * pose).sum(-1) + (along @ border).square().sum(-1)
+            variance = ((pose @ part.given[rows]) * pose).sum(-1) + (along @ root).square().sum(-1)
             variance = variance.unflatten(-1, (-1, 3)).mean(-1)
             out[posed.rows(1)] = torch.sqrt(torch.clamp(variance, min=0.0))
     return out

@@ -1,8 +1,11 @@
 """The solves that make a fit: few frames first, then all of them, then with the feet on the floor.
 
-Frames a tenth of a second apart are solved from the closed-form guess, on the 3D points, whose basin is wide.
-All frames then start between those, on the pixels where there are some. Where feet stand is told from that
-solution, as are the constant error and the spread of each camera's keypoints; the last solve has it all.
+1. Frames a tenth of a second apart are solved from the closed-form guess, on the 3D points, whose basin is
+   wide.
+2. All frames start between those, on the pixels where there are some. Smoothness is weak here: it prefers
+   bodies that need turn less to explain what was seen, and would bend shape and offsets. Where feet stand is
+   told from the motion, and from the residuals the constant error and the spread of each camera's keypoints.
+3. With shape and offsets known, the poses alone are solved again with all that is known of how people move.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from mocap.fit.problem import Problem
 from mocap.fit.quality import joint_std, keypoint_distance, residual_scale
 from mocap.fit.solver import SMALL_GAIN, Solution, solve, undamped
 from mocap.fit.state import Layout, State, between
+from mocap.fit.sweep import Sweep
 from mocap.progress import Progress, silent
 from mocap.settings import FitSettings
 from rigs.body import Body
@@ -32,6 +36,8 @@ _ROUGH_GAIN = 1e-3
 """Share of the cost at which the first solve ends: good enough to start the next."""
 _SETTLED_GAIN = 1e-2
 """The same where feet and noise are looked at."""
+_LOOSE = 0.25
+"""Strength of smoothness where shape and offsets are solved for."""
 _LEAST_SPREAD, _MOST_SPREAD = 0.1, 2.0
 """Bounds on how far keypoints lie from their places, in what is usual."""
 
@@ -86,25 +92,30 @@ class TakeFit:
         state, iterations = self._start(seen, guess, time_s)
         noise = None if seen.pixels is None else Noise.as_told(seen.pixels)
         floor, spread = Floor("off"), 1.0
-        for gain in (_SETTLED_GAIN, _SETTLED_GAIN, SMALL_GAIN):
-            problem = self._problem(seen, floor=floor, noise=noise, offset_scale=spread)
-            last = self._minimise(problem, state, gain)
-            state, iterations = last.state, iterations + last.iterations
-            if gain is not SMALL_GAIN:
-                floor = self._floor(state, time_s)
-                spread = min(max(spread * offset_scale(last.sweep), _LEAST_SPREAD), _MOST_SPREAD)
-                if noise is not None and seen.pixels is not None:
-                    noise = estimate_noise(problem, state, seen.pixels, noise)
+        for last_round in (False, True):
+            problem = self._problem(seen, floor=floor, noise=noise, offset_scale=spread, calm=_LOOSE)
+            loose = self._minimise(problem, state, SMALL_GAIN if last_round else _SETTLED_GAIN)
+            state, iterations = loose.state, iterations + loose.iterations
+            floor = self._floor(state, time_s)
+            if noise is not None and seen.pixels is not None:
+                noise = estimate_noise(problem, state, seen.pixels, noise)
+            if not last_round:
+                spread = min(max(spread * offset_scale(loose.sweep), _LEAST_SPREAD), _MOST_SPREAD)
+        border = undamped(loose.sweep).border_covariance()
+        posed_only = replace(self.layout, num_betas=0, num_keypoints=0)
+        problem = self._problem(seen, floor=floor, noise=noise, layout=posed_only)
+        last = self._minimise(problem, state, SMALL_GAIN)
+        problem = self._problem(seen, floor=floor, noise=noise)
         scale = residual_scale(problem, last.state)
         return TakeSolution(
             state=last.state,
             contacts=floor.probability(len(time_s)),
-            std=joint_std(undamped(last.sweep)) * scale,
+            std=joint_std(Sweep(problem, last.state, damping=0.0), border) * scale,
             scale=scale,
             noise=noise,
             distance=keypoint_distance(problem, last.state, seen),
             last=last,
-            iterations=iterations,
+            iterations=iterations + last.iterations,
             floor=floor.how,
         )
 
@@ -123,11 +134,11 @@ class TakeFit:
 
     def _problem(
         self, seen: Observations, *, floor: Floor | None = None, noise: Noise | None = None,
-        layout: Layout | None = None, offset_scale: float = 1.0,
+        layout: Layout | None = None, offset_scale: float = 1.0, calm: float = 1.0,
     ) -> Problem:  # fmt: skip
         return make_problem(
             self.body, layout or self.layout, seen, self.settings,
-            floor=floor, noise=noise, offset_scale=offset_scale,
+            floor=floor, noise=noise, offset_scale=offset_scale, calm=calm,
         )  # fmt: skip
 
     def _minimise(self, problem: Problem, state: State, least_gain: float) -> Solution:
