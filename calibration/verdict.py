@@ -37,6 +37,8 @@ class Check:
     """What to do about it; empty where nothing is needed."""
     reason: str
     """Where the limits come from."""
+    low_is_bad: bool = False
+    """Small numbers are the bad ones."""
 
     @property
     def message(self) -> str:
@@ -115,7 +117,7 @@ def check(
     if sign * value > sign * fail:
         grade = "fail"
     todo = todo if grade != "ok" else ""
-    return Check(name, subject, value, unit, warn, fail, grade, text, todo, reason)
+    return Check(name, subject, value, unit, warn, fail, grade, text, todo, reason, low_is_bad)
 
 
 def _plain(value: object) -> object:
