@@ -137,7 +137,8 @@ def _log_odds(height: FloatArray, velocity: FloatArray, still: float, on_steps: 
     low = _student((height / deviation) ** 2, 1) - np.log(deviation)
     step = np.log(_STEP_SHARE / _STEP_REACH_M) + np.where((height > 0) & on_steps, 0.0, -50.0)
     free = -np.abs(height) / np.where(height > 0, _FREE_HEIGHT_M, deviation) - np.log(_FREE_HEIGHT_M)
-    return stands - moves + np.logaddexp(low, step) - free
+    by_speed = stands - moves if len(height) > 1 else 0.0  # one frame has none
+    return by_speed + np.logaddexp(low, step) - free
 
 
 def _student(squared: FloatArray, size: int) -> FloatArray:

@@ -13,15 +13,17 @@ from mocap.fit.state import State
 from mocap.fit.terms import Jacobian, Loss, PointQuadratic
 from rigs.keypoint_model import KeypointModel
 
-_HEIGHT_SD_M = 0.004
+_HEIGHT_SD_M = 0.002
 """How far a standing point may be from its support."""
-_SUNK_SD_M = 0.004
+_SUNK_SD_M = 0.002
 """How far a free point may be below the floor."""
 _CORRELATED_S = 0.10
 """Frames within this share one statement about a height: floors and soles err for as long as a stand."""
-_SLIP_SD_M_S = 0.01
+_SLIP_SD_M_S = 0.02
 """Speed of what stands, at 30 frames a second; over a second it may creep by 2 mm."""
-_NU = 3.0
+_UNSURE_S = 0.03
+"""When a stand begins and ends is known to this, seconds."""
+_NU = 4.0
 """Tails: at the ends of a stand heels lift and balls roll."""
 _LEAST = 0.02
 """Points that hardly ever stand or sink are left out."""
@@ -113,7 +115,8 @@ class SlipTerm:
     def __init__(self, points: KeypointModel, probability: Tensor, steps: Steps, sd_m_s: Tensor) -> None:
         """``probability`` is (T, n) of standing for the n points, ``sd_m_s`` (n,) at 30 frames a second."""
         self.points = points
-        both = torch.minimum(probability[1:], probability[:-1]) * steps.joined[:, None]
+        sure = _surely(probability, steps)
+        both = torch.minimum(sure[1:], sure[:-1]) * steps.joined[:, None]
         rate = torch.sqrt(steps.seconds / REFERENCE_S) / steps.seconds
         self.weight = (torch.sqrt(both) * rate[:, None] / sd_m_s)[..., None]
         self.loss = Loss(1.0, _NU)
@@ -134,6 +137,14 @@ class SlipTerm:
         return Jacobian(
             (-pose[:count] * weight, pose[1 : count + 1] * weight), columns, change, _beta_columns(betas)
         )
+
+
+def _surely(probability: Tensor, steps: Steps) -> Tensor:
+    """(T, n) lowest probability around each frame: when exactly a stand begins and ends is not known."""
+    reach = max(1, round(_UNSURE_S / float(steps.seconds.median()))) if len(steps.seconds) else 0
+    padded = torch.nn.functional.pad(probability.T, (reach, reach), value=1.0)
+    least = padded.unfold(-1, 2 * reach + 1, 1).min(-1).values.T
+    return torch.where(least > _LEAST, least, 0.0)
 
 
 def _beta_columns(betas: Tensor) -> Tensor:
