@@ -17,7 +17,7 @@ from .verdict import Check, Grade, Verdict
 
 _GOOD: Mapping[str, str] = {
     "held_out_camera": "Frames that were not solved with are predicted to {worst:.2f} px or better.",
-    "too_little_data": "There is enough footage: frames left out fit as well as the others ({worst:.1f} times).",
+    "too_little_data": "There is enough footage: frames left out fit like the others ({worst:.1f} times).",
     "repeatability": "Two halves of the footage place points within {worst:.1f} mm of each other.",
     "camera_error": "No camera contradicts the others.",
     "dropped_corners": "At most {worst:.0f} % of a camera's corners had to be dropped.",
@@ -125,7 +125,8 @@ def calibration_report_html(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body><main>\n{body}\n</main>\n"
-        f'<script type="application/json" id="data">{data}</script>\n<script>{SCRIPT}</script></body></html>\n'
+        f'<script type="application/json" id="data">{data}</script>\n<script>{SCRIPT}</script>'
+        "</body></html>\n"
     )
 
 
@@ -135,8 +136,9 @@ def _head(title: str, verdict: Verdict) -> str:
     count = len(verdict.checks)
     bad, weak = len(verdict.reasons), len(verdict.warnings)
     return (
-        f'<h1>{escape(title)}</h1><div class="card verdict {grade}"><div class="mark" aria-hidden="true">{mark}'
-        f"</div><div><b>{heading}</b><p>{count - bad - weak} of {count} checks are good, {weak} weak, "
+        f'<h1>{escape(title)}</h1><div class="card verdict {grade}">'
+        f'<div class="mark" aria-hidden="true">{mark}</div>'
+        f"<div><b>{heading}</b><p>{count - bad - weak} of {count} checks are good, {weak} weak, "
         f"{bad} bad.</p></div></div>"
     )
 
@@ -187,15 +189,16 @@ def _rig(case: Case, pictures: Mapping[str, Any]) -> str:
         else "The grid is the world's z = 0, which is not the floor"
     )
     ellipsoid = (
-        f"The bubble round each camera is where its lens may be, one standard deviation, drawn {larger:g} times "
-        "larger; on real footage the truth lies two to three times as far off."
+        f"The bubble round each camera is where its lens may be, one standard deviation, drawn "
+        f"{larger:g} times larger; on real footage the truth lies two to three times as far off."
     )
     return (
-        '<h2>The rig</h2><div class="card stage"><canvas id="rig" role="img" aria-label="Cameras and boards in 3D">'
-        '</canvas><div class="tools"><button id="reset">Reset</button><button id="above">From above</button>'
+        '<h2>The rig</h2><div class="card stage">'
+        '<canvas id="rig" role="img" aria-label="Cameras and boards in 3D"></canvas>'
+        '<div class="tools"><button id="reset">Reset</button><button id="above">From above</button>'
         '<button id="side">From the side</button></div>'
-        f'<p class="soft">Drag to turn, wheel to zoom. {floor}, <span id="step">1</span> m a square. Boards run '
-        f"from violet (first) to yellow (last). {ellipsoid}</p></div>"
+        f'<p class="soft">Drag to turn, wheel to zoom. {floor}, <span id="step">1</span> m a square. Boards '
+        f"run from violet (first) to yellow (last). {ellipsoid}</p></div>"
     )
 
 
@@ -208,15 +211,16 @@ def _maps(case: Case, pictures: Mapping[str, Any]) -> str:
         else:
             note = "no errors of single corners were kept"
         cards.append(
-            f'<div class="card"><h3><span class="swatch" style="background:{camera["color"]}"></span>{name}</h3>'
+            f'<div class="card"><h3>{_named(row, camera["name"])}</h3>'
             f'<canvas data-camera="{row}" role="img" aria-label="Errors over the image of {name}"></canvas>'
             f'<p class="soft">{note}</p></div>'
         )
     return (
         "<h2>Errors over each image</h2>"
-        '<p class="soft">Arrows go from where a corner was seen to where the calibration has it, red ones were '
-        "dropped; the shade is how many corners were seen there. Arrows that agree with their neighbours are a "
-        "lens that was not caught; arrows that agree over a whole board are errors of time.</p>"
+        '<p class="soft">Arrows go from where a corner was seen to where the calibration has it, red ones '
+        "were dropped; the shade is how many corners were seen there. Arrows that agree with their "
+        "neighbours are a lens that was not caught; those that agree over a whole board are errors of "
+        "time.</p>"
         f'<div class="maps">{"".join(cards)}</div>'
     )
 
@@ -304,8 +308,8 @@ def _checks(verdict: Verdict) -> str:
     ]
     head = ["", "Check", "Camera", "Number", "Weak / bad", "What was found, and why the limits are these"]
     return (
-        f"<h2>All checks</h2><details{' open' if not verdict.usable else ''}><summary>{len(rows)} checks, with "
-        f"numbers and limits</summary>{_table(head, rows, numbers=(3, 4))}</details>"
+        f"<h2>All checks</h2><details{' open' if not verdict.usable else ''}><summary>{len(rows)} checks, "
+        f"with numbers and limits</summary>{_table(head, rows, numbers=(3, 4))}</details>"
     )
 
 
