@@ -1,16 +1,17 @@
 """The solves that make a fit: few frames first, then all of them, then with the feet on the floor.
 
 1. Frames a tenth of a second apart are solved from the closed-form guess, on the 3D points, whose basin is
-   wide.
-2. All frames start between those, on the pixels where there are some. Smoothness is weak here: it prefers
-   bodies that need turn less to explain what was seen, and would bend shape and offsets. Where feet stand is
-   told from the motion, and from the residuals the constant error and the spread of each camera's keypoints.
-3. With shape and offsets known, the poses alone are solved again with all that is known of how people move.
+   wide; then on the pixels where there are some, with shape and offsets, and with the constant error and the
+   spread of each camera's keypoints told from the residuals. Smoothness is weak here: it prefers bodies that
+   need turn less to explain what was seen, and would bend the shape.
+2. All frames start between those. Shape and offsets being known, the poses alone are solved with all that is
+   known of how people move, and again with the feet where they stand.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,6 +67,19 @@ class TakeSolution:
     """How the floor was used, as ``Floor.how`` has it."""
 
 
+class _Known(NamedTuple):
+    """What the first solves leave for the last."""
+
+    state: State
+    """Of the frames that are some way apart."""
+    border: Tensor
+    """(Q, Q) covariance of shape and offsets."""
+    noise: Noise | None
+    """Of the pixels."""
+    iterations: int
+    """So far."""
+
+
 @dataclass(frozen=True)
 class TakeFit:
     """What all solves of one person share."""
@@ -89,48 +103,55 @@ class TakeFit:
             guess: where to start.
             time_s: (T,) seconds.
         """
-        state, iterations = self._start(seen, guess, time_s)
+        keys = _key_frames(time_s)
+        seconds = torch.diff(time_s[keys])
+        sparse = seen.frames(keys, Steps(seconds, torch.ones_like(seconds, dtype=torch.bool)))
+        known = self._shape(sparse, guess.frames(keys))
+        state = between(known.state, time_s[keys], time_s)
+        return self._poses(seen, state, known, time_s)
+
+    def _shape(self, seen: Observations, guess: State) -> _Known:
+        """Shape, offsets and noise from frames that are some way apart."""
+        layout = replace(self.layout, num_keypoints=0)
+        rough = self._minimise(
+            self._problem(replace(seen, pixels=None), layout=layout, calm=_LOOSE), guess, _ROUGH_GAIN
+        )
+        state, iterations = rough.state, rough.iterations
         noise = None if seen.pixels is None else Noise.as_told(seen.pixels)
-        floor, spread = Floor("off"), 1.0
-        for last_round in (False, True):
-            problem = self._problem(seen, floor=floor, noise=noise, offset_scale=spread, calm=_LOOSE)
-            loose = self._minimise(problem, state, SMALL_GAIN if last_round else _SETTLED_GAIN)
+        spread = 1.0
+        for gain in (_SETTLED_GAIN, SMALL_GAIN):
+            problem = self._problem(seen, noise=noise, offset_scale=spread, calm=_LOOSE)
+            loose = self._minimise(problem, state, gain)
             state, iterations = loose.state, iterations + loose.iterations
-            floor = self._floor(state, time_s)
+            spread = min(max(spread * offset_scale(loose.sweep), _LEAST_SPREAD), _MOST_SPREAD)
             if noise is not None and seen.pixels is not None:
                 noise = estimate_noise(problem, state, seen.pixels, noise)
-            if not last_round:
-                spread = min(max(spread * offset_scale(loose.sweep), _LEAST_SPREAD), _MOST_SPREAD)
         border = undamped(loose.sweep).border_covariance()
+        return _Known(state, border, noise, iterations)
+
+    def _poses(self, seen: Observations, state: State, known: _Known, time_s: Tensor) -> TakeSolution:
+        """The poses of all frames, shape and offsets known, with the feet on the floor."""
         posed_only = replace(self.layout, num_betas=0, num_keypoints=0)
-        problem = self._problem(seen, floor=floor, noise=noise, layout=posed_only)
-        last = self._minimise(problem, state, SMALL_GAIN)
+        floor, noise, iterations = Floor("off"), known.noise, known.iterations
+        for gain in (_SETTLED_GAIN, SMALL_GAIN):
+            problem = self._problem(seen, floor=floor, noise=noise, layout=posed_only)
+            last = self._minimise(problem, state, gain)
+            state, iterations = last.state, iterations + last.iterations
+            if gain is not SMALL_GAIN:
+                floor = self._floor(state, time_s)
         problem = self._problem(seen, floor=floor, noise=noise)
-        scale = residual_scale(problem, last.state)
+        scale = residual_scale(problem, state)
         return TakeSolution(
-            state=last.state,
+            state=state,
             contacts=floor.probability(len(time_s)),
-            std=joint_std(Sweep(problem, last.state, damping=0.0), border) * scale,
+            std=joint_std(Sweep(problem, state, damping=0.0), known.border) * scale,
             scale=scale,
             noise=noise,
-            distance=keypoint_distance(problem, last.state, seen),
+            distance=keypoint_distance(problem, state, seen),
             last=last,
-            iterations=iterations + last.iterations,
+            iterations=iterations,
             floor=floor.how,
         )
-
-    def _start(self, seen: Observations, guess: State, time_s: Tensor) -> tuple[State, int]:
-        """Solve for frames some way apart, shape too, and fill in those between."""
-        num = len(time_s)
-        step_s = float(torch.diff(time_s).median()) if num > 1 else _KEY_S
-        stride = max(1, round(_KEY_S / step_s))
-        keys = torch.arange(0, num + stride - 1, stride).clamp(max=num - 1).unique()
-        seconds = torch.diff(time_s[keys])
-        steps = Steps(seconds, torch.ones_like(seconds, dtype=torch.bool))
-        sparse = replace(seen.frames(keys, steps), pixels=None)
-        layout = replace(self.layout, num_keypoints=0)
-        rough = self._minimise(self._problem(sparse, layout=layout), guess.frames(keys), _ROUGH_GAIN)
-        return between(rough.state, time_s[keys], time_s), rough.iterations
 
     def _problem(
         self, seen: Observations, *, floor: Floor | None = None, noise: Noise | None = None,
@@ -158,3 +179,11 @@ class TakeFit:
             for posed in stretches(self.body, self.layout, state, at_once=512)
         ]
         return find_floor(self.standing, torch.cat(parts), time_s)
+
+
+def _key_frames(time_s: Tensor) -> Tensor:
+    """Frames about ``_KEY_S`` apart, the first and the last among them."""
+    num = len(time_s)
+    step_s = float(torch.diff(time_s).median()) if num > 1 else _KEY_S
+    stride = max(1, round(_KEY_S / step_s))
+    return torch.arange(0, num + stride - 1, stride).clamp(max=num - 1).unique()
