@@ -6,7 +6,7 @@ that its residuals show, how long errors last, and how large the constant error 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from mocap.keypoints import FloatArray, Keypoints3D
 from mocap.metrics import reprojection_error_px
 from mocap.observations import Observations
 from mocap.settings import ReconstructSettings
-from mocap.sides import unswap
+from mocap.sides import exchange
+from mocap.solve.start import frame_swaps
 
 _WRONG = 8.0
 """Deviations by which a view may disagree and still be heard: beyond, even a heavy tail says nothing."""
@@ -59,24 +60,11 @@ def evidence(
         person_row: which of the points' people.
         settings: those of the points.
     """
-    one = slice(person_row, person_row + 1)
-    mine = replace(
-        points,
-        person=points.person[one],
-        xyz_world=points.xyz_world[:, one],
-        covariance=points.covariance[:, one],
-        error_px=points.error_px[:, one],
-        num_views=points.num_views[:, one],
-    )
-    seen = replace(
-        observations, xy_px=observations.xy_px[:, :, one], sigma_px=observations.sigma_px[:, :, one]
-    )
-    for _ in cameras.names:
-        seen, changed = unswap(seen, mine, cameras)
-        if not changed.any():
-            break
-    xy_px, told_px = seen.xy_px[:, :, 0], seen.sigma_px[:, :, 0]
-    xyz_world = mine.xyz_world[:, 0]
+    names = observations.keypoint_names
+    seen_px, told_px = observations.xy_px[:, :, person_row], observations.sigma_px[:, :, person_row]
+    xyz_world = points.xyz_world[:, person_row]
+    swapped = frame_swaps(cameras, xyz_world, seen_px, told_px, names)
+    xy_px, told_px = exchange(seen_px, swapped, names), exchange(told_px, swapped, names)
     error_px = reprojection_error_px(cameras, xyz_world, xy_px)
     sigma_px = told_px * _spread(error_px / told_px)
     limit_px = settings.max_error_px * cameras.size_px[:, 1].nan_to_num(1080.0).numpy() / 1080.0

@@ -37,6 +37,8 @@ class Observations:
     """(T, C, P, K, 2) distorted pixels, NaN where unseen; cameras in the order of the calibration."""
     sigma_px: FloatArray
     """(T, C, P, K) expected deviation of a coordinate, pixels."""
+    size_px: FloatArray
+    """(T, C, P) size of the person in the picture, pixels, of which the deviation is a share."""
 
     def at(self, instants: NDArray[np.bool_]) -> Observations:
         """Those at some instants (T,) only."""
@@ -45,6 +47,7 @@ class Observations:
             time_s=self.time_s[instants],
             xy_px=self.xy_px[instants],
             sigma_px=self.sigma_px[instants],
+            size_px=self.size_px[instants],
         )
 
 
@@ -58,6 +61,7 @@ def gather(
     """One person's keypoints of all views at the timeline's instants."""
     all_xy: list[FloatArray] = []
     all_sigma: list[FloatArray] = []
+    all_size: list[FloatArray] = []
     names = next(iter(keypoints.values())).keypoint_names
     for name, view in keypoints.items():
         there = np.flatnonzero(rows[name] >= 0)
@@ -68,8 +72,14 @@ def gather(
         size = _lasting_size(xy, rate_hz)
         all_xy.append(xy)
         all_sigma.append(deviation(score, names) * size[:, None])
+        all_size.append(size)
     return Observations(
-        time_s, rate_hz, names, np.stack(all_xy, 1)[:, :, None], np.stack(all_sigma, 1)[:, :, None]
+        time_s,
+        rate_hz,
+        names,
+        np.stack(all_xy, 1)[:, :, None],
+        np.stack(all_sigma, 1)[:, :, None],
+        np.stack(all_size, 1)[:, :, None],
     )
 
 

@@ -1,15 +1,14 @@
 """Stage 5: 2D keypoints in many views → 3D keypoints with uncertainty.
 
 ``observe`` finds the main actor in every view and brings all views to the same instants; ``solve`` turns
-those observations into points: triangulation of every keypoint at every instant for itself, exchange of left
-and right where a view plainly confused them, and rejection of points that jump. Nothing is smoothed here.
+those observations into points: left and right put back, and then all instants and keypoints of the take
+solved together (``mocap.solve``). Short gaps are bridged, with a covariance that says how little is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,21 +18,22 @@ from calibration.cameras import Cameras
 from calibration.triangulation import Triangulated, triangulate
 from mocap.associate import Association, associate, claim
 from mocap.errors import ConfigError, InputError
-from mocap.keypoints import CameraKeypoints, Keypoints3D
-from mocap.observations import Observations, gather, reprojections_px
+from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
+from mocap.observations import Observations, gather
 from mocap.progress import Progress, silent
 from mocap.settings import ReconstructSettings
-from mocap.sides import unswap
+from mocap.solve import solve_take
+from mocap.solve.start import start as begin
 from mocap.sync import Clock
 from mocap.timeline import common_rate, frame_rate, resample, shared_grid
 
 DEFAULTS = ReconstructSettings()
 """The settings of a take that says nothing else."""
 
-_JUMP_M = 0.25
-"""A point on two views that lies further from its neighbours in time is an accident of geometry."""
-_SWAP_ROUNDS = 3
-"""Views in which left and right may be exchanged at one instant, one after the other."""
+_BRIDGE_S = 0.25
+"""Points further in time from a frame that enough views see are not made up."""
+_LARGEST_SD_M = 0.1
+"""A point known no better is not known."""
 _SLICE = 500
 """Instants triangulated between two reports of progress."""
 
@@ -68,8 +68,8 @@ class ReconstructSummary:
     """Views that a point rests on."""
     cameras: dict[str, CameraFit]
     """By camera."""
-    jumps: int
-    """Points that were dropped because they jumped."""
+    bridged: int
+    """Points that no view saw, between frames in which enough did."""
     people: int
     """People whom enough views saw; the first is the main actor."""
     notes: tuple[str, ...]
@@ -143,27 +143,137 @@ def solve(
     progress: Progress = silent,
 ) -> tuple[Keypoints3D, ReconstructSummary]:
     """Points from observations; the cameras in the order of the observations' camera axis."""
-    points = _triangulate(observations, cameras, settings, progress)
-    swapped = np.zeros(observations.xy_px.shape[:2], dtype=bool)
-    for _ in range(_SWAP_ROUNDS):
-        observations, now = unswap(observations, points, cameras)
-        changed = now.any(1)
-        if not changed.any():
-            break
-        points = _put(points, changed, _triangulate(observations.at(changed), cameras, settings))
-        swapped |= now
-    points, jumps = _without_jumps(points)
+    people = [
+        _solve_person(observations, row, cameras, settings, progress)
+        for row in range(observations.xy_px.shape[2])
+    ]
+    parts = [person for person, _ in people]
+    progress("reconstruct", len(observations.time_s), len(observations.time_s))
+    points = Keypoints3D(
+        observations.time_s,
+        np.arange(len(parts)),
+        observations.keypoint_names,
+        *(
+            np.stack([getattr(part, field) for part in parts], 1)
+            for field in ("xyz_world", "covariance", "error_px", "num_views")
+        ),
+    )
+    seen = points.num_views > 0
     summary = ReconstructSummary(
         frames=len(points.time_s),
         rate_hz=observations.rate_hz,
-        coverage=float((points.num_views > 0).mean()),
-        mean_views=float(points.num_views.sum() / max((points.num_views > 0).sum(), 1)),
-        cameras=_camera_fits(observations, cameras, points, swapped, settings),
-        jumps=jumps,
+        coverage=float(np.isfinite(points.xyz_world).all(-1).mean()),
+        mean_views=float(points.num_views.sum() / max(seen.sum(), 1)),
+        cameras={
+            name: _camera_fit([fit for _, fits in people for fit in (fits[index],)])
+            for index, name in enumerate(cameras.names)
+        },
+        bridged=int((np.isfinite(points.xyz_world).all(-1) & ~seen).sum()),
         people=len(association.people),
         notes=association.notes,
     )
     return points, summary
+
+
+@dataclass(frozen=True)
+class _PersonPoints:
+    """One person's part of ``Keypoints3D``."""
+
+    xyz_world: FloatArray
+    """(T, K, 3) metres."""
+    covariance: FloatArray
+    """(T, K, 3, 3) metres²."""
+    error_px: FloatArray
+    """(T, K) root mean square over the views used."""
+    num_views: NDArray[np.integer]
+    """(T, K)."""
+
+
+@dataclass(frozen=True)
+class _ViewUse:
+    """How one camera's observations of one person were used."""
+
+    errors_px: FloatArray
+    """(n,) reprojection errors of those that were."""
+    seen: int
+    """All of them."""
+    swapped: int
+    """Instants."""
+
+
+def _solve_person(
+    observations: Observations, row: int, cameras: Cameras, settings: ReconstructSettings, progress: Progress
+) -> tuple[_PersonPoints, list[_ViewUse]]:
+    """The whole take of one person."""
+    names = observations.keypoint_names
+    xy_px, sigma_px = observations.xy_px[:, :, row], observations.sigma_px[:, :, row]
+    size_px = observations.size_px[:, :, row]
+    begun = begin(
+        cameras,
+        xy_px,
+        sigma_px,
+        size_px,
+        observations.rate_hz,
+        names,
+        min_views=settings.min_views,
+        max_error_px=_limit_px(cameras, settings),
+        min_angle_deg=settings.min_angle_deg,
+    )
+    times, _, count = sigma_px.shape
+    points = _PersonPoints(
+        np.full((times, count, 3), np.nan),
+        np.full((times, count, 3, 3), np.nan),
+        np.full((times, count), np.nan),
+        np.zeros((times, count), dtype=int),
+    )
+    sound = np.zeros(sigma_px.shape, dtype=bool)
+    error_px = np.full(sigma_px.shape, np.nan)
+    known = np.flatnonzero(begun.known)
+    if len(known):
+        solved = solve_take(
+            cameras,
+            begun.xy_px[:, :, known],
+            begun.sigma_px[:, :, known],
+            size_px,
+            begun.xyz[:, known],
+            observations.rate_hz,
+            [names[index] for index in known],
+            progress=progress,
+        )
+        sound[..., known], error_px[..., known] = solved.sound, solved.error_px
+        views = sound.sum(1)
+        keep = _held(views >= settings.min_views, observations.rate_hz)[:, known]
+        keep &= np.trace(solved.covariance, axis1=-2, axis2=-1) < _LARGEST_SD_M**2
+        points.xyz_world[:, known] = np.where(keep[..., None], solved.xyz, np.nan)
+        points.covariance[:, known] = np.where(keep[..., None, None], solved.covariance, np.nan)
+        points.num_views[:, known] = np.where(keep, views[:, known], 0)
+        square = (np.where(sound, error_px, 0.0) ** 2).sum(1) / np.maximum(views, 1)
+        points.error_px[...] = np.where(points.num_views > 0, np.sqrt(square), np.nan)
+    seen = np.isfinite(begun.xy_px).all(-1)
+    uses = [
+        _ViewUse(
+            error_px[:, view][sound[:, view]], int(seen[:, view].sum()), int(begun.swapped[:, view].sum())
+        )
+        for view in range(len(cameras))
+    ]
+    return points, uses
+
+
+def _held(anchored: NDArray[np.bool_], rate_hz: float) -> NDArray[np.bool_]:
+    """(T, K) frames not too far from one that enough views see: (T, K)."""
+    frames = np.arange(len(anchored))[:, None]
+    never = 10 * len(anchored) + 1
+    before = np.maximum.accumulate(np.where(anchored, frames, -never), axis=0)
+    after = np.minimum.accumulate(np.where(anchored, frames, never)[::-1], axis=0)[::-1]
+    return np.minimum(frames - before, after - frames) <= max(1.0, _BRIDGE_S * rate_hz)
+
+
+def _camera_fit(uses: Sequence[_ViewUse]) -> CameraFit:
+    """How well one view agrees with the points of all people."""
+    errors = np.concatenate([use.errors_px for use in uses])
+    median, p95 = np.quantile(errors, (0.5, 0.95)).tolist() if len(errors) else (None, None)
+    seen = sum(use.seen for use in uses)
+    return CameraFit(median, p95, seen, seen - len(errors), sum(use.swapped for use in uses))
 
 
 def _check(settings: ReconstructSettings) -> None:
@@ -250,55 +360,6 @@ def _triangulate(
     )
 
 
-def _put(points: Keypoints3D, at: NDArray[np.bool_], part: Keypoints3D) -> Keypoints3D:
-    """Points with those at some instants (T,) replaced."""
-    fields: dict[str, NDArray[Any]] = {}
-    for name in ("xyz_world", "covariance", "error_px", "num_views"):
-        fields[name] = getattr(points, name).copy()
-        fields[name][at] = getattr(part, name)
-    return replace(points, **fields)
-
-
 def _limit_px(cameras: Cameras, settings: ReconstructSettings) -> torch.Tensor:
     """(C,) pixels by which a view may disagree."""
     return settings.max_error_px * cameras.size_px[:, 1].nan_to_num(1080.0) / 1080.0
-
-
-def _without_jumps(points: Keypoints3D) -> tuple[Keypoints3D, int]:
-    """Drop points on two views only that lie far from the median of their five neighbours in time."""
-    padded = np.pad(points.xyz_world, ((2, 2), (0, 0), (0, 0), (0, 0)), constant_values=np.nan)
-    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=0), axis=-1)
-    known = np.isfinite(windows).sum(-1)
-    middle = np.take_along_axis(windows, (np.maximum(known - 1, 0) // 2)[..., None], -1)[..., 0]
-    away = np.linalg.norm(points.xyz_world - middle, axis=-1)
-    jump = (away > _JUMP_M) & (points.num_views == 2) & (known[..., 0] >= 4)
-    return (
-        replace(
-            points,
-            xyz_world=np.where(jump[..., None], np.nan, points.xyz_world),
-            covariance=np.where(jump[..., None, None], np.nan, points.covariance),
-            error_px=np.where(jump, np.nan, points.error_px),
-            num_views=np.where(jump, 0, points.num_views),
-        ),
-        int(jump.sum()),
-    )
-
-
-def _camera_fits(
-    observations: Observations,
-    cameras: Cameras,
-    points: Keypoints3D,
-    swapped: NDArray[np.bool_],
-    settings: ReconstructSettings,
-) -> dict[str, CameraFit]:
-    """How well each view agrees with the points."""
-    error = reprojections_px(cameras, points, observations.xy_px)
-    limit_px = _limit_px(cameras, settings).numpy()
-    fits: dict[str, CameraFit] = {}
-    for index, name in enumerate(cameras.names):
-        seen = int(np.isfinite(observations.xy_px[:, index]).all(-1).sum())
-        used = error[:, index][error[:, index] <= limit_px[index]]
-        median, p95 = np.quantile(used, (0.5, 0.95)).tolist() if len(used) else (None, None)
-        exchanged = int(swapped[:, index].sum())
-        fits[name] = CameraFit(median, p95, seen, seen - len(used), exchanged)
-    return fits

@@ -12,7 +12,7 @@ from mocap.keypoints import FloatArray
 
 @dataclass(frozen=True)
 class Blend:
-    """How one value for each frame depends on the knots: ``value[t] = sum_a weight[t % m, a] knot[t // m + a]``."""
+    """Values of frames from knots: ``value[t] = sum_a weight[t % m, a] knot[t // m + a]``."""
 
     weight: FloatArray
     """(m, p) weights by the frame's place in its interval."""

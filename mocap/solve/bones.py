@@ -37,13 +37,22 @@ _TRUNK = (
     ("upper_neck", "nose"),
     ("upper_neck", "left_shoulder"),
     ("upper_neck", "right_shoulder"),
+)
+"""Distances along the spine."""
+_BENDING = (
     ("left_shoulder", "right_shoulder"),
     ("left_shoulder", "left_hip"),
     ("right_shoulder", "right_hip"),
 )
-"""Distances of the trunk, some of which bend."""
+"""Distances across joints of the trunk, which bend a little in everybody."""
+_BENDING_M = 0.008
+"""How much they do, at the least."""
 _LARGEST_M = 0.015
 """A distance that varies more is no bone."""
+_NOISE_DOUBT = 0.1
+"""Share by which the told variance of tracks may be too small."""
+_SLOW_S = 0.3
+"""Seconds for which a distance that bends stays bent."""
 _SMALLEST_M = 0.0005
 """Nothing is held stiffer: it would hold the rest of the solve, too."""
 
@@ -61,6 +70,11 @@ class Bones:
     sd: FloatArray
     """(Q,) metres by which the distance varies."""
 
+    def weight(self, rate_hz: float) -> FloatArray:
+        """(Q,) 1 / metres² that a distance of one frame counts: what bends stays bent for a while."""
+        slow = max(_SLOW_S * rate_hz, 1.0)
+        return 1 / (_SMALLEST_M**2 + (self.sd**2 - _SMALLEST_M**2) * slow)
+
     def __len__(self) -> int:
         return len(self.first)
 
@@ -68,7 +82,7 @@ class Bones:
 def candidates(names: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of keypoints that may lie on one rigid part of the body."""
     index = {name: place for place, name in enumerate(names)}
-    pairs = {tuple(sorted((index[a], index[b]))) for a, b in _TRUNK if a in index and b in index}
+    pairs = _among(names, (*_TRUNK, *_BENDING))
     for words in _CLUSTERS:
         members = [name for name in names if any(word in name.split("_") or word in name for word in words)]
         paired = words[0] in ("ankle", "wrist")
@@ -78,7 +92,9 @@ def candidates(names: Sequence[str]) -> list[tuple[int, int]]:
     for a, b in combinations(names, 2):
         sides = {_side(a), _side(b)}
         for upper, lower in _BONES:
-            if {_joint(a), _joint(b)} == {upper, lower} and (len(sides) == 1 or ("" in sides and upper == "neck")):
+            if {_joint(a), _joint(b)} == {upper, lower} and (
+                len(sides) == 1 or ("" in sides and upper == "neck")
+            ):
                 pairs.add(tuple(sorted((index[a], index[b]))))
     return sorted(pairs)
 
@@ -87,7 +103,7 @@ def fit_bones(
     xyz: FloatArray,
     variance: FloatArray,
     known: NDArray[np.bool_],
-    pairs: Sequence[tuple[int, int]],
+    names: Sequence[str],
     independent: float,
 ) -> Bones:
     """Lengths and constancy of some distances.
@@ -99,11 +115,12 @@ def fit_bones(
         xyz: (T, K, 3) metres.
         variance: (K,) of a coordinate's error, metres².
         known: (T, K) frames that count.
-        pairs: of keypoints.
+        names: of the keypoints.
         independent: share of the frames that say something new.
     """
     rows = []
-    for a, b in pairs:
+    bending = _among(names, _BENDING)
+    for a, b in candidates(names):
         both = known[:, a] & known[:, b]
         if both.sum() < 10:
             continue
@@ -112,15 +129,26 @@ def fit_bones(
         spread = 1.4826 * float(np.median(np.abs(distance - middle)))
         noise = variance[a] + variance[b]
         error = spread**2 * np.sqrt(2.7 / max(independent * both.sum(), 1))  # 2.7: of a median deviation
-        rows.append((a, b, middle - noise / middle, spread**2 - noise, error))  # noise makes bones longer
+        rows.append(
+            (a, b, middle - noise / middle, spread**2 - noise, error, noise)
+        )  # noise makes bones longer
     if not rows:
         return Bones(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))
-    first, second, length, excess, error = (np.array(column) for column in zip(*rows, strict=True))
-    common = max(float(np.median(excess)), 0.0)
-    own = np.where(excess > common + 2 * error, excess, common)
+    first, second, length, excess, error, noise = (np.array(column) for column in zip(*rows, strict=True))
+    common = max(float(np.median(excess - _NOISE_DOUBT * noise)), 0.0)
+    own = common + np.maximum(excess - common - error, 0.0)
+    own = np.maximum(
+        own, [_BENDING_M**2 if pair in bending else 0.0 for pair in zip(first, second, strict=True)]
+    )
     keep = own < _LARGEST_M**2
     sd = np.sqrt(np.maximum(own, _SMALLEST_M**2))
     return Bones(first[keep], second[keep], length[keep], sd[keep])
+
+
+def _among(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> set[tuple[int, int]]:
+    """Those pairs of names that are there, as indices, the smaller first."""
+    index = {name: place for place, name in enumerate(names)}
+    return {(min(index[a], index[b]), max(index[a], index[b])) for a, b in pairs if a in index and b in index}
 
 
 def _side(name: str) -> str:

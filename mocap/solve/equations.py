@@ -62,8 +62,13 @@ class Factor:
                 corner -= sides.T @ sides
         self.corner = corner
 
-    def solve(self, right: FloatArray, corner: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The unknowns (N, D) and the border's (Q,) for right sides of the same shapes."""
+    def solve(self, right: FloatArray, corner: FloatArray, *, free: bool) -> tuple[FloatArray, FloatArray]:
+        """Solve for right sides (N, D) and (Q,).
+
+        Returns:
+            The unknowns (N, D), with the border ``free`` or held, and (Q,) the right side of the border's own
+            equations once the others are eliminated; their matrix is ``corner``.
+        """
         size, wide = self.size, self.size * self.reach
         carry = np.zeros(wide + size)
         forward = np.empty((self.num, size))
@@ -75,14 +80,27 @@ class Factor:
             carry[wide:] = 0.0
             carry[:wide] += part @ self.ahead[knot]
             corner -= part @ self.border[knot]
-        edge = np.linalg.solve(self.corner, corner) if len(corner) else corner
+        edge = np.linalg.solve(self.corner, corner) if free and len(corner) else np.zeros_like(corner)
         result = np.zeros((self.num + self.reach, size))
         for knot in range(self.num - 1, -1, -1):
             rest = forward[knot] - self.ahead[knot] @ result[knot + 1 : knot + 1 + self.reach].ravel()
             if len(corner):
                 rest -= self.border[knot] @ edge
             result[knot] = blas.dtrsv(self.lower[knot], rest, lower=1, trans=1)
-        return result[: self.num], edge
+        return result[: self.num], corner
+
+    def follow(self) -> FloatArray:
+        """(N, D, Q) how the unknowns move with the border."""
+        size = self.size
+        num_border = self.corner.shape[0]
+        result = np.zeros((self.num + self.reach, size, num_border))
+        if num_border == 0:
+            return result[: self.num]
+        for knot in range(self.num - 1, -1, -1):
+            after = result[knot + 1 : knot + 1 + self.reach].reshape(-1, num_border)
+            rest = -self.border[knot] - self.ahead[knot] @ after
+            result[knot] = blas.dtrsm(1.0, self.lower[knot], rest, lower=1, trans_a=1)
+        return result[: self.num]
 
     def inverse(self, keep: int) -> list[FloatArray]:
         """Blocks of the inverse near its diagonal, the border held, by the recursion of Takahashi.

@@ -13,8 +13,8 @@ import numpy as np
 from mocap.keypoints import FloatArray
 from mocap.solve.noise import Correlation
 
-ORDERS = (3, 4)
-"""Differences that may be white: jerk and snap."""
+ORDERS = (3, 4, 5)
+"""Differences that may be white: jerk, snap and the next."""
 _STRENGTHS = np.geomspace(1e-14, 1e-2, 61)
 """Variances of a difference that are tried, metres² at one frame's distance."""
 _FAR_ABOVE = 1e4
@@ -93,3 +93,11 @@ def _periodogram(xyz: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     full = count > 0
     power = np.moveaxis(total[full] / count[full, None, None], 0, -1)
     return middle[full] / count[full], power, count[full]
+
+
+def posterior_variance(variance: FloatArray, motion: Smoothness, correlation: Correlation) -> FloatArray:
+    """(K,) variance of a coordinate of the smoothed tracks, metres², from that (K, 3) of single frames."""
+    omega = np.linspace(1e-3, np.pi, 400)
+    signal = motion.variance[:, None] * (4 * np.sin(omega / 2) ** 2) ** (-motion.order)
+    noise = variance.mean(1)[:, None] * correlation.spectrum(omega)
+    return (signal * noise / (signal + noise)).mean(1)

@@ -18,6 +18,8 @@ _EM_ROUNDS = 30
 """The histogram has a few hundred bins: thirty rounds take a millisecond and settle."""
 _LONGEST_LAG = 3
 """Frames across which two seen frames still meet in their difference."""
+_WHITE = 0.05
+"""Correlation below which errors are taken for white."""
 _BINS = 6
 """Scores whose deviations are told apart; between them the curve is straight."""
 _LEAST = 60
@@ -89,15 +91,18 @@ class Correlation:
 
     rho: float
     """Correlation of the errors of two neighbouring frames."""
-    spread: float = 1.0
-    """Slow errors beyond rho: how many times more the mean of a long stretch varies than rho alone says."""
     bias: float = 0.0
     """Share of the variance that stays the same over the take."""
 
     @property
     def lasting(self) -> float:
         """Frames that count as one."""
-        return (1 + self.rho) / (1 - self.rho) * self.spread
+        return (1 + self.rho) / (1 - self.rho)
+
+    @property
+    def longest_lag(self) -> int:
+        """Frames across which two seen frames meet in a difference; 0 where errors are white."""
+        return _LONGEST_LAG if self.rho >= _WHITE else 0
 
     def spectrum(self, omega: FloatArray) -> FloatArray:
         """Power at angular frequencies, radians per frame, of errors of variance 1."""
@@ -106,8 +111,8 @@ class Correlation:
 
     def chains(self, sound: FloatArray) -> Chains:
         """Link the frames in which a view is sound: (C, T, K) bool."""
-        if self.rho < 0.05:
-            return Chains(np.full(sound.shape, 1 / self.spread), {})
+        if self.rho < _WHITE:
+            return Chains(np.ones(sound.shape), {})
         frames = np.arange(sound.shape[1])[:, None]
         last = np.maximum.accumulate(np.where(sound, frames, -1), axis=1)
         before = np.concatenate([np.full_like(last[:, :1], -1), last[:, :-1]], 1)
@@ -124,7 +129,7 @@ class Correlation:
             if meet.any():
                 pairs[lag] = np.where(meet, self.rho**lag / (1 - self.rho ** (2 * lag)), 0.0)
         alone = (1 - self.rho) / (1 + self.rho)
-        return Chains(np.where(sound, own, alone) / self.spread, pairs)
+        return Chains(np.where(sound, own, alone), pairs)
 
 
 def correlate(error: FloatArray, sound: FloatArray, rate_hz: float) -> Correlation:
@@ -157,20 +162,10 @@ def correlate(error: FloatArray, sound: FloatArray, rate_hz: float) -> Correlati
         return Correlation(0.0)
     far = [at(lag) for lag in np.unique(np.linspace(rate_hz, 2 * rate_hz, 6).astype(int)) if lag < times // 2]
     bias = float(np.clip(np.mean(far) if far else 0.0, 0.0, 0.9))
-    return Correlation(float(np.clip(near[0], 0.0, 0.97)), 1.0, bias)
+    return Correlation(float(np.clip(near[0], 0.0, 0.97)), bias)
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Ordinary deviation of every observation."""
-
-    sigma_px: FloatArray
-    """(C, T, K) pixels."""
-
-
-def fit_sigma(
-    squared_px: FloatArray, sound: FloatArray, features: list[FloatArray]
-) -> FloatArray:
+def fit_sigma(squared_px: FloatArray, sound: FloatArray, features: list[FloatArray]) -> FloatArray:
     """Ordinary deviations from what squared errors show.
 
     The logarithm of the variance is a sum of piecewise straight functions of the features, plus a constant

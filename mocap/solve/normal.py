@@ -70,7 +70,8 @@ class Normal:
             bands.append(block.reshape(num, 3 * count, 3 * count))
         return Factor(bands, self.border.reshape(num, 3 * count, -1), self.corner)
 
-    def step(self, factor: Factor) -> tuple[FloatArray, FloatArray]:
-        """(N, K, 3) the step of the knots and (Q,) of the border."""
-        knots, edge = factor.solve(self.right.reshape(len(self.right), -1), self.corner_right)
-        return knots.reshape(self.right.shape), edge
+    def step(self, factor: Factor, *, free: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The step (N, K, 3) of the knots, and the border's own equations: (Q, Q) and (Q,)."""
+        flat = self.right.reshape(len(self.right), -1)
+        knots, right = factor.solve(flat, self.corner_right, free=free)
+        return knots.reshape(self.right.shape), factor.corner, right

@@ -1,225 +1,138 @@
-"""The recipe: from observations and a rough track to points and their covariance."""
+"""The recipe: from observations and a rough track to points of a whole take and their covariance."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from mocap.keypoints import FloatArray
-from mocap.solve.basis import Basis
-from mocap.solve.bones import Bones, candidates, fit_bones
-from mocap.solve.motion import Smoothness, fit_motion
-from mocap.solve.noise import Correlation, Tails, correlate, fit_sigma, fit_tails
-from mocap.solve.normal import Normal
-from mocap.solve.terms import BoneTerm, MotionTerm, State, Term, ViewTerm
-from mocap.solve.views import Views, linearise, solve3
+from mocap.progress import Progress, silent
+from mocap.solve.bones import Bones, fit_bones
+from mocap.solve.estimate import Estimate, Noise, estimate, features, robust_frames
+from mocap.solve.motion import Smoothness, posterior_variance
+from mocap.solve.views import Views, linearise
+from mocap.solve.window import basis_for, each_for_itself, solve_window
 
-
-@dataclass(frozen=True)
-class Noise:
-    sigma_px: FloatArray
-    tails: Tails
-    correlation: Correlation
+_WINDOW = 800
+"""Knots that are solved together; longer takes in windows."""
+_OVERLAP = 40
+"""Knots by which a window reaches into its neighbours: far beyond what they know of each other."""
 
 
 @dataclass(frozen=True)
 class SolvedTake:
-    """Points of one person over the take."""
+    """Points of one person over a take, and what the solve found out."""
 
     xyz: FloatArray
+    """(T, K, 3) metres, world frame."""
     covariance: FloatArray
+    """(T, K, 3, 3) metres²."""
     noise: Noise
+    """Of the observations."""
     motion: Smoothness
+    """Of the keypoints."""
     bones: Bones
-    views: Views
+    """Distances that stay the same."""
+    sound: NDArray[np.bool_]
+    """(T, C, K) observations that the points rest on."""
+    error_px: FloatArray
+    """(T, C, K) reprojection errors, NaN where unseen."""
 
 
-def solve_take(cameras: Cameras, xy_px, told_px, track, rate_hz, names, *, opts=None) -> SolvedTake:
-    import time
-    opts = opts or {}
-    log = opts.get("log", lambda *a: None)
-    t0 = time.process_time()
-    def lap(what):
-        nonlocal t0
-        t1 = time.process_time(); log(f"{what:18s} {t1-t0:.3f}"); t0 = t1
+def solve_take(
+    cameras: Cameras,
+    xy_px: FloatArray,
+    told_px: FloatArray,
+    size_px: FloatArray,
+    track: FloatArray,
+    rate_hz: float,
+    names: Sequence[str],
+    *,
+    progress: Progress = silent,
+) -> SolvedTake:
+    """Solve all frames of a take for all keypoints of one person.
+
+    Args:
+        cameras: the C cameras.
+        xy_px: (T, C, K, 2) distorted pixels with left and right put back, NaN where unseen.
+        told_px: (T, C, K) deviations as the scores tell them.
+        size_px: (T, C) size of the person in each picture, pixels.
+        track: (T, K, 3) metres, world frame, within some centimetres.
+        rate_hz: frames per second.
+        names: K keypoints.
+        progress: told how much of the work is done, in frames.
+
+    Raises:
+        SolveError: nothing holds some of the points.
+    """
+    times = len(track)
     views = linearise(cameras, track, xy_px)
-    lap("linearise")
-    told = np.moveaxis(told_px, 0, 1)
-    features = features_of(told, views.seen, rate_hz)
-    lap("features")
-    # first robust pass around the track
-    sigma = np.where(views.seen, told, 1.0)
-    xyz = track
-    for scale in (4.0, 2.0, 1.0):
-        e = views.error_at(xyz)
-        u = (e**2).sum(0) / sigma**2 / scale**2
-        w = np.where(views.seen, 5 / (3 + u) / sigma**2 / scale**2, 0.0)
-        A, b = views.normal(w, e)
-        pull = 1 / (0.05 * scale) ** 2 * np.array([1, 0, 0, 1, 0, 1.0])
-        xyz = xyz + solve3(A + pull, b + 1 / (0.05 * scale) ** 2 * (track - xyz))
-    lap("robust frames")
-    noise, framewise, good, info = estimate_noise(views, xyz, sigma, features, rate_hz)
-    lap("noise")
-    variance = mean_variance(info, good, noise)
-    motion = fit_motion(framewise, variance, noise.correlation, opts.get("orders", (3, 4)))
-    lap("motion")
-    for round_ in range(opts.get("each", 2)):
-        step = opts.get("step") or choose_step(motion)
-        basis = Basis(len(track), step)
-        if round_ == 0:
-            knots = basis.approximate(xyz)
-        state = State(knots, basis.expand(knots), np.zeros(0))
-        view_term, w = view_term_of(views, state, noise)
-        normal = Normal(basis, len(names), 0, reach_of(motion, basis, noise.correlation))
-        for term in (view_term, motion_term(motion, basis)):
-            term.add(normal, state)
-        knots = state.knots + normal.step_each()
-        xyz = basis.expand(knots)
-        lap("each")
-        if round_ == 0:
-            # noise again, seen from a good track
-            noise, framewise, good, info = estimate_noise(views, xyz, sigma, features, rate_hz)
-            variance = mean_variance(info, good, noise)
-            motion = fit_motion(framewise, variance, noise.correlation, opts.get("orders", (3, 4)))
-            lap("noise, motion")
-            newstep = opts.get("step") or choose_step(motion)
-            if newstep != step:
-                basis = Basis(len(track), newstep); knots = basis.approximate(xyz)
+    told = np.where(views.seen, np.moveaxis(told_px, 0, 1), 1.0)
+    known = features(told, size_px.T, views.seen, rate_hz)
+    xyz = robust_frames(views, told)
+    progress("reconstruct", times // 5, times)
+    found = estimate(views, xyz, told, known, rate_hz)
+    xyz = each_for_itself(views, xyz, found)
+    progress("reconstruct", 2 * times // 5, times)
+    found = estimate(views, xyz, told, known, rate_hz)
+    xyz = each_for_itself(views, xyz, found)
+    progress("reconstruct", 3 * times // 5, times)
     views = linearise(cameras, xyz, xy_px)
-    lap("linearise")
-    smooth_var = posterior_variance(variance, motion, noise.correlation)
-    bones = fit_bones(xyz, smooth_var, good, candidates(names), float(np.median(motion.cutoff)) / np.pi)
-    log("rho", noise.correlation.rho, "bias", noise.correlation.bias, "order", motion.order, "step", basis.step, "cut", np.round(np.median(motion.cutoff),3), "bones", len(bones), np.round(1e3*np.array(bones.sd),1), "sv mm", np.round(1e3*np.sqrt(smooth_var),1))
-    if opts.get("nobones"):
-        return SolvedTake(xyz, None, noise, motion, bones, views)
-    lap("bones")
-    lengths = bones.length.copy()
-    factor = None
-    for round_ in range(opts.get("rounds", 3)):
-        state = State(knots, xyz, lengths)
-        view_term, w = view_term_of(views, state, noise)
-        normal = Normal(basis, len(names), len(bones), reach_of(motion, basis, noise.correlation))
-        weight = 1 / (5e-4**2 + (bones.sd**2-5e-4**2)*max(0.3*rate_hz,1))
-        for term in (view_term, motion_term(motion, basis), BoneTerm(bones.first, bones.second, weight)):
-            term.add(normal, state)
-        lap("assemble")
-        factor = normal.factor()
-        lap("factor")
-        move, change = normal.step(factor)
-        knots = knots + move
-        lengths = lengths + change
-        xyz = basis.expand(knots)
-        lap("solve")
-        log("move mm", 1e3*np.abs(move).max(), 1e3 * np.sqrt((move**2).sum(-1)).mean(), "len", 1e3*np.abs(change).max())
-    covariance = covariances(factor, basis)
-    lap("covariance")
-    return SolvedTake(xyz, covariance, noise, motion, Bones(bones.first, bones.second, lengths, bones.sd), views)
+    spread = posterior_variance(found.variance, found.motion, found.noise.correlation)
+    new = float(np.median(found.motion.cutoff)) / np.pi
+    bones = fit_bones(xyz, spread, found.good, names, new)
+    xyz, covariance, bones = _together(views, xyz, found, bones, rate_hz)
+    _, sound = found.noise.weigh(views, xyz)
+    error = np.sqrt((views.error_at(xyz) ** 2).sum(0))
+    return SolvedTake(
+        xyz,
+        covariance,
+        found.noise,
+        found.motion,
+        bones,
+        np.moveaxis(sound, 0, 1),
+        np.moveaxis(np.where(views.seen, error, np.nan), 0, 1),
+    )
 
 
-def features_of(told, seen, rate_hz):
-    """Logarithms of what is told, now and over a sixth of a second around."""
-    now = np.log(np.where(seen, told, 1.0))
-    middle = np.log(np.median(told[seen])) if seen.any() else 0.0
-    now = np.where(seen, now, middle)
-    high = np.quantile(now[seen], 0.9) if seen.any() else 0.0
-    reach = max(1, round(0.13 * rate_hz))
-    window = 1 - np.abs(np.arange(-reach, reach + 1)) / (reach + 1)
-    from scipy.ndimage import convolve1d
-    capped = np.where(seen, np.minimum(now, high), 0.0)
-    total = convolve1d(capped, window, axis=1, mode="constant")
-    count = convolve1d(seen.astype(float), window, axis=1, mode="constant")
-    lasting = np.where(count > 0.3, total / np.maximum(count, 0.3), middle)
-    return [lasting, now - lasting]
+def _together(
+    views: Views, xyz: FloatArray, found: Estimate, bones: Bones, rate_hz: float
+) -> tuple[FloatArray, FloatArray, Bones]:
+    """All keypoints with their bones: first with free lengths, then with the lengths of the whole take."""
+    step = basis_for(found, len(xyz)).step
+    lengths = bones.length
+    unsure = np.zeros((len(bones), len(bones)))
+    covariance = np.empty((*xyz.shape, 3))
+    for last in (False, True):
+        information, right = np.zeros_like(unsure), np.zeros(len(bones))
+        moved = np.empty_like(xyz)
+        for frames, keep in _windows(len(xyz), step):
+            part = found.at(frames)
+            solved = solve_window(
+                views.at(frames), xyz[frames], part, bones, lengths, rate_hz, step, free=not last
+            )
+            inner = slice(keep.start - frames.start, keep.stop - frames.start)
+            moved[keep] = solved.xyz[inner]
+            information += solved.information
+            right += solved.right
+            if last:
+                covariance[keep] = solved.covariance(unsure)[inner]
+        xyz = moved
+        if not last and len(bones):
+            unsure = np.linalg.inv(information)
+            lengths = lengths + unsure @ right
+    return xyz, covariance, replace(bones, length=lengths)
 
 
-def estimate_noise(views, xyz, sigma0, features, rate_hz):
-    """Noise, points frame by frame, which of them are good, and their information."""
-    seen = views.seen
-    error = views.error_at(xyz)
-    square = (error**2).sum(0)
-    sigma = sigma0
-    # ordinary size first: the told deviations may be off by any factor
-    ratio = np.median(square[seen] / sigma[seen] ** 2) / 1.386
-    sigma = sigma * np.sqrt(max(ratio, 1e-6))
-    tails = fit_tails((square / sigma**2)[seen][:: max(1, seen.sum() // 100000)])
-    for _ in range(2):
-        u = square / sigma**2
-        sound = np.where(seen, tails.soundness(u), 0.0)
-        ok = sound > 0.5
-        w = np.where(ok, tails.weight(u) / sigma**2, 0.0)
-        A, b = views.normal(w, error)
-        n = ok.sum(0)
-        good = n >= 2
-        eye = np.array([1, 0, 0, 1, 0, 1.0])
-        ridge = 1 / 0.3**2
-        shift = solve3(A + ridge * eye, b)
-        framewise = np.where(good[..., None], xyz + shift, xyz)
-        own = views.error_at(framewise)
-        share = np.where(n >= 3, 1 - 1.5 / np.maximum(n, 2), 1.0)
-        usable = np.where((n >= 3) & ok, sound, 0.0)
-        sigma = fit_sigma((own**2).sum(0) / 2 / share, usable, features)
-        sigma = np.where(seen, sigma, 1.0)
-        tails = fit_tails((square / sigma**2)[seen][:: max(1, seen.sum() // 100000)])
-    correlation = correlate(own / sigma, ok, rate_hz)
-    return Noise(sigma, tails, correlation), framewise, good, A
-
-
-def mean_variance(info, good, noise):
-    inverse = np.stack([solve3(info + 1e-3*np.array([1,0,0,1,0,1.]), np.broadcast_to(np.eye(3)[a], info.shape[:2] + (3,)))[..., a] for a in range(3)], -1)
-    ok = good[..., None] & (inverse < 0.05**2)
-    return np.where(ok, inverse, 0).sum(0) / np.maximum(ok.sum(0), 1) + 1e-12
-
-
-def choose_step(motion):
-    return int(np.clip(0.35 * np.pi / np.median(np.sort(motion.cutoff)[-6:]), 1, 6))
-
-
-def posterior_variance(variance, motion, correlation):
-    omega = np.linspace(1e-3, np.pi, 400)
-    second = 4 * np.sin(omega / 2) ** 2
-    signal = motion.variance[:, None] * second ** (-motion.order)
-    noise = variance.mean(1)[:, None] * correlation.spectrum(omega)
-    return (signal * noise / (signal + noise)).mean(1)
-
-
-def reach_of(motion, basis, correlation):
-    if basis.step == 1:
-        return max(motion.order, 3 if correlation.rho >= 0.05 else 1)
-    return max(motion.order, 4 if correlation.rho >= 0.05 else 3)
-
-
-def motion_term(motion, basis):
-    stencil = np.array([1.0])
-    for _ in range(motion.order):
-        stencil = np.convolve(stencil, [1.0, -1.0])
-    return MotionTerm(stencil, 1 / (motion.variance * basis.step ** (2 * motion.order - 1)))
-
-
-def view_term_of(views, state, noise):
-    error = views.error_at(state.xyz)
-    u = (error**2).sum(0) / noise.sigma_px**2
-    weight = np.where(views.seen, noise.tails.weight(u) / noise.sigma_px**2, 0.0)
-    sound = views.seen & (noise.tails.soundness(u) > 0.5)
-    return ViewTerm(views, weight, noise.correlation.chains(sound)), weight
-
-
-def covariances(factor, basis):
-    reach = basis.weight.shape[1] - 1
-    blocks = factor.inverse(reach)
-    num, size = blocks[0].shape[:2]
-    count = size // 3
-    which = np.arange(count)
-    near = [np.moveaxis(b.reshape(num, count, 3, count, 3)[:, which, :, which, :], 0, 1) for b in blocks]
-    step = basis.step
-    result = np.zeros((-(-basis.num_frames // step), step, count, 3, 3))
-    I = len(result)
-    for a in range(reach + 1):
-        for c in range(a, reach + 1):
-            w = basis.weight[:, a] * basis.weight[:, c]
-            part = near[c - a][a:a + I]
-            if c > a:
-                part = part + np.swapaxes(part, -1, -2)
-            result += w[None, :, None, None, None] * part[:, None]
-    return result.reshape(-1, count, 3, 3)[:basis.num_frames]
+def _windows(times: int, step: int) -> Iterator[tuple[slice, slice]]:
+    """Frames of each window, and those of them that are kept; windows begin on knots."""
+    long, margin = _WINDOW * step, _OVERLAP * step
+    count = max(1, round(times / long))
+    edges = [step * round(times * place / count / step) for place in range(count)] + [times]
+    for start, stop in pairwise(edges):
+        yield slice(max(0, start - margin), min(times, stop + margin)), slice(start, stop)

@@ -42,8 +42,8 @@ class ViewTerm:
     """Reprojection: what was seen, by its deviation, its weight against outliers and how long errors last.
 
     Errors in units of their deviation follow u' = rho u + noise from one seen frame to the next (g frames
-    later: rho^g). The squares of what is new in each frame are sorted into squares of the errors and squares of
-    their differences, so that points of neighbouring frames meet only in their difference.
+    later: rho^g). The squares of what is new in each frame are sorted into squares of the errors and squares
+    of their differences, so that points of neighbouring frames meet only in their difference.
     """
 
     views: Views

@@ -29,6 +29,15 @@ class Views:
     seen: FloatArray
     """(C, T, K) bool."""
 
+    def at(self, frames: slice) -> Views:
+        """Some frames of it."""
+        return Views(
+            self.xyz[frames],
+            self.residual_px[:, :, frames],
+            self.d_point[:, :, :, frames],
+            self.seen[:, frames],
+        )
+
     def error_at(self, xyz: FloatArray) -> FloatArray:
         """(2, C, T, K) residuals at another track (T, K, 3) nearby, pixels."""
         move = np.moveaxis(xyz - self.xyz, -1, 0)
@@ -38,7 +47,9 @@ class Views:
                 error[row] -= self.d_point[row, axis] * move[axis]
         return error
 
-    def normal(self, weight: FloatArray, residual_px: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+    def normal(
+        self, weight: FloatArray, residual_px: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Normal equations of every point for itself.
 
         Args:
@@ -95,11 +106,14 @@ def solve3(packed: FloatArray, right: FloatArray) -> FloatArray:
     determinant = a * first + b * second + c * third
     x, y, z = np.moveaxis(right, -1, 0)
     fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b
-    return np.stack(
-        [
-            first * x + second * y + third * z,
-            second * x + fourth * y + fifth * z,
-            third * x + fifth * y + sixth * z,
-        ],
-        -1,
-    ) / determinant[..., None]
+    return (
+        np.stack(
+            [
+                first * x + second * y + third * z,
+                second * x + fourth * y + fifth * z,
+                third * x + fifth * y + sixth * z,
+            ],
+            -1,
+        )
+        / determinant[..., None]
+    )

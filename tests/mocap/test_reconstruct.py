@@ -8,7 +8,7 @@ from mocap.errors import ConfigError, InputError
 from mocap.observations import Observations, deviation
 from mocap.reconstruct import observe, reconstruct
 from mocap.settings import ReconstructSettings
-from mocap.sides import unswap
+from mocap.sides import follow_swaps
 from mocap.sync import CameraClock, Clock
 
 
@@ -22,7 +22,7 @@ def test_a_hundred_frames_at_60_hz_exactly(make_stage) -> None:
     assert points.xyz_world.shape == (100, 1, 19, 3)
     assert points.covariance.shape == (100, 1, 19, 3, 3)
     assert (summary.frames, summary.rate_hz, summary.coverage) == (100, 60.0, 1.0)
-    assert miss_m(stage, points).max() < 1e-8
+    assert miss_m(stage, points).max() < 5e-5
     assert (points.num_views == 4).all()
     assert summary.notes == ()
 
@@ -90,16 +90,23 @@ def test_wrong_views_are_rejected_and_counted(make_stage) -> None:
     assert 0.3 < summary.cameras["a"].median_error_px < 1.5
 
 
-def test_gaps_stay_open(make_stage) -> None:
-    stage = make_stage(frames=60)
-    for name in "abc":
+def test_short_gaps_are_bridged_and_long_ones_stay_open(make_stage) -> None:
+    stage = make_stage(frames=120, noise_px=1.0)
+    for name in "abcd":
         stage.keypoints[name].xy_px[20:25, 0, 3] = np.nan
+        stage.keypoints[name].xy_px[50:110, 0, 7] = np.nan
     points, summary = reconstruct(stage.keypoints, stage.cameras, stage.clock)
-    assert np.isnan(points.xyz_world[20:25, 0, 3]).all()
+    assert np.isfinite(points.xyz_world[20:25, 0, 3]).all()
     assert (points.num_views[20:25, 0, 3] == 0).all()
-    assert np.isnan(points.covariance[20:25, 0, 3]).all()
-    assert summary.coverage == pytest.approx(1 - 5 / (60 * 19))
-    assert np.isfinite(points.xyz_world[25, 0, 3]).all()
+    assert np.isnan(points.error_px[20:25, 0, 3]).all()
+    spread = np.trace(points.covariance[:, 0], axis1=-2, axis2=-1) ** 0.5
+    assert spread[22, 3] > 1.2 * spread[30, 3]
+    assert miss_m(stage, points)[20:25, 3].max() < 4 * spread[22, 3]
+    assert np.isnan(points.xyz_world[70:90, 0, 7]).all(), "nobody knows where it went"
+    assert (points.num_views[70:90, 0, 7] == 0).all()
+    assert np.isnan(points.covariance[70:90, 0, 7]).all()
+    assert 5 <= summary.bridged <= 5 + 30
+    assert summary.coverage < 1
 
 
 def test_left_and_right_are_put_back(make_stage) -> None:
@@ -119,29 +126,34 @@ def test_left_and_right_are_put_back(make_stage) -> None:
     assert miss_m(stage, points).max() < 0.02
 
 
-def test_unswap_leaves_a_good_view_alone(make_stage) -> None:
-    stage = make_stage(frames=10, noise_px=8.0)
-    observations, _ = observe(stage.keypoints, stage.cameras, stage.clock)
-    points, _ = reconstruct(stage.keypoints, stage.cameras, stage.clock)
-    same, swapped = unswap(observations, points, stage.cameras)
-    assert not swapped.any()
-    np.testing.assert_array_equal(same.xy_px, observations.xy_px)
+def test_nothing_is_exchanged_in_good_views(make_stage) -> None:
+    stage = make_stage(frames=40, noise_px=8.0)
+    _, summary = reconstruct(stage.keypoints, stage.cameras, stage.clock)
+    assert all(camera.swapped == 0 for camera in summary.cameras.values())
+    own, crossed = np.full((3, 1, 2), 1.0), np.full((3, 1, 2), 1.0)
+    crossed[1] = 400.0
+    names = ("left_hip", "right_hip")
+    assert not follow_swaps(own, crossed, names).any()
+    assert follow_swaps(crossed, own, names).all(2).any(1).tolist() == [False, False, False]
+    many = np.repeat(crossed, 6, 2), np.repeat(own, 6, 2)
+    pairs = tuple(f"{side}_{k}_hip" for k in range(6) for side in ("left", "right"))
+    assert follow_swaps(*many, pairs).any(2).any(1).tolist() == [False, True, False]
 
 
-def test_points_on_two_views_that_jump_are_dropped(make_stage) -> None:
-    stage = make_stage(cameras=2, frames=40)
+def test_a_wrong_view_of_two_does_not_throw_a_point_about(make_stage) -> None:
+    stage = make_stage(cameras=2, frames=40, noise_px=0.5)
     truth = stage.actors[0].at(stage.keypoints["a"].time_s)
-    truth[20, 4] += [0.0, 0.4, 0.0]
-    away = stage.cameras.project(torch.as_tensor(truth))[0].numpy()
+    moved = truth.copy()
+    moved[20, 4] += [0.0, 0.4, 0.0]
+    away = stage.cameras.project(torch.as_tensor(moved))[0].numpy()
     for index, name in enumerate("ab"):
         stage.keypoints[name].xy_px[20, 0, 4] = away[20, index, 4]
-    points, summary = reconstruct(
+    points, _ = reconstruct(
         stage.keypoints, stage.cameras, stage.clock, settings=ReconstructSettings(min_angle_deg=1.0)
     )
-    assert summary.jumps == 1
+    assert miss_m(stage, points)[20, 4] < 0.03
     assert points.num_views[20, 0, 4] == 0
-    assert np.isnan(points.xyz_world[20, 0, 4]).all()
-    assert (points.num_views[np.arange(40) != 20] == 2).all()
+    assert (points.num_views[np.arange(40) != 20] == 2).mean() > 0.99
 
 
 def test_cameras_in_any_order_give_the_same_points(make_stage, actor_type) -> None:
@@ -163,7 +175,7 @@ def test_keypoints_in_another_order_are_matched_by_name(make_stage) -> None:
         keypoint_names=view.keypoint_names[::-1],
     )
     points, _ = reconstruct(stage.keypoints | {"b": backwards}, stage.cameras, stage.clock)
-    assert miss_m(stage, points).max() < 1e-8
+    assert miss_m(stage, points).max() < 5e-5
 
 
 def test_progress_is_told(make_stage) -> None:
@@ -221,7 +233,7 @@ def test_a_camera_that_saw_nobody(make_stage, people: int) -> None:
     empty = replace(view, xy_px=view.xy_px[:, :people] * np.nan, score=view.score[:, :people] * np.nan)
     points, summary = reconstruct(stage.keypoints | {"b": empty}, stage.cameras, stage.clock)
     assert (points.num_views == 3).all()
-    assert miss_m(stage, points).max() < 1e-8
+    assert miss_m(stage, points).max() < 5e-5
     assert summary.cameras["b"].seen == 0
     assert summary.cameras["b"].median_error_px is None
 

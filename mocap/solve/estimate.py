@@ -1,0 +1,175 @@
+"""Noise and motion of a take, estimated from its own observations around a track."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import convolve1d
+
+from mocap.keypoints import FloatArray
+from mocap.solve.motion import Smoothness, fit_motion
+from mocap.solve.noise import Correlation, Tails, correlate, fit_sigma, fit_tails
+from mocap.solve.views import Views, solve3
+
+_REACHES_S = (0.13,)
+"""Seconds around a frame over which scores are averaged: single scores are as noisy as what they tell."""
+_FIRST_PULL_M = 0.05
+"""How far the first, triangulated track may lie off."""
+_WEAK_PULL_M = 0.3
+"""Holds points of one or two views near the track."""
+_LARGEST_SD_M = 0.05
+"""Frames whose points are worse have no say in how wrong points are on average."""
+_ENOUGH = 100
+"""Residuals without which the told deviations stand."""
+_SAMPLE = 100_000
+"""Residuals that the tails are fitted to."""
+_EYE = np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+"""The identity in the order of ``views.SYMMETRIC``."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How wrong each observation is."""
+
+    sigma_px: FloatArray
+    """(C, T, K) ordinary deviation of a coordinate, pixels; 1 where unseen."""
+    tails: Tails
+    """How errors beyond the ordinary count."""
+    correlation: Correlation
+    """How long they last."""
+
+    def weigh(self, views: Views, xyz: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Weights (C, T, K) of least squares at a track, 1 / pixels², and which observations are sound."""
+        squared = (views.error_at(xyz) ** 2).sum(0) / self.sigma_px**2
+        weight = np.where(views.seen, self.tails.weight(squared) / self.sigma_px**2, 0.0)
+        return weight, views.seen & (self.tails.soundness(squared) > 0.5)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a take says of itself."""
+
+    noise: Noise
+    """Of the observations."""
+    motion: Smoothness
+    """Of the keypoints."""
+    variance: FloatArray
+    """(K, 3) of points solved frame by frame, by axis, metres²."""
+    good: NDArray[np.bool_]
+    """(T, K) frames with two sound views or more."""
+
+    def at(self, frames: slice) -> Estimate:
+        """For some frames of the take."""
+        noise = replace(self.noise, sigma_px=self.noise.sigma_px[:, frames])
+        return replace(self, noise=noise, good=self.good[frames])
+
+
+def features(
+    told_px: FloatArray, size_px: FloatArray, seen: NDArray[np.bool_], rate_hz: float
+) -> list[FloatArray]:
+    """What may tell the deviation of an observation.
+
+    Args:
+        told_px: (C, T, K) deviations by the score.
+        size_px: (C, T) size of the person in the picture, pixels.
+        seen: (C, T, K) bool.
+        rate_hz: frames per second.
+
+    Returns:
+        (C, T, K) each: logarithms of the told deviation as a share of the person, averaged over the frames
+        around; of what a single frame adds to that; and of the person's size.
+    """
+    size = np.where(seen, size_px[..., None], 1.0)
+    now = np.log(np.where(seen, told_px, 1.0) / size)
+    middle, high = np.quantile(now[seen], (0.5, 0.9)) if seen.any() else (0.0, 0.0)
+    now = np.where(seen, now, middle)
+    capped = np.where(seen, np.minimum(now, high), 0.0)
+    spans = [_around(capped, seen, max(1, round(reach_s * rate_hz))) for reach_s in _REACHES_S]
+    spans.append(now)
+    return [spans[0], *(short - long for long, short in pairwise(spans)), np.log(size)]
+
+
+def _around(values: FloatArray, seen: NDArray[np.bool_], reach: int) -> FloatArray:
+    """Weighted means over the seen frames nearby."""
+    window = 1 - np.abs(np.arange(-reach, reach + 1)) / (reach + 1)
+    total = convolve1d(values, window, axis=1, mode="constant")
+    count = convolve1d(seen.astype(float), window, axis=1, mode="constant")
+    return total / np.maximum(count, 0.3)
+
+
+def robust_frames(views: Views, sigma_px: FloatArray) -> FloatArray:
+    """(T, K, 3) the track drawn to what each frame shows, by a loss that narrows in three rounds."""
+    xyz = views.xyz
+    for scale in (4.0, 2.0, 1.0):
+        error = views.error_at(xyz)
+        wide = (sigma_px * scale) ** 2
+        weight = np.where(views.seen, 5 / (3 + (error**2).sum(0) / wide) / wide, 0.0)
+        matrix, right = views.normal(weight, error)
+        pull = 1 / (_FIRST_PULL_M * scale) ** 2
+        xyz = xyz + solve3(matrix + pull * _EYE, right + pull * (views.xyz - xyz))
+    return xyz
+
+
+def estimate(
+    views: Views,
+    xyz: FloatArray,
+    sigma_px: FloatArray,
+    told: list[FloatArray],
+    rate_hz: float,
+) -> Estimate:
+    """Noise and motion, from the residuals at a track and at points solved frame by frame.
+
+    Args:
+        views: around a track near ``xyz``.
+        xyz: (T, K, 3) the best track so far, metres.
+        sigma_px: (C, T, K) first guess of the deviations.
+        told: of ``features``.
+        rate_hz: frames per second.
+    """
+    seen = views.seen
+    error = views.error_at(xyz)
+    square = (error**2).sum(0)
+    typical = np.median(square[seen] / sigma_px[seen] ** 2) / 1.386 if seen.any() else 1.0
+    sigma = sigma_px * np.sqrt(max(typical, 1e-6))
+    tails = _tails(square, sigma, seen)
+    for _ in range(2):
+        squared = square / sigma**2
+        chance = np.where(seen, tails.soundness(squared), 0.0)
+        sound = chance > 0.5
+        weight = np.where(sound, tails.weight(squared) / sigma**2, 0.0)
+        matrix, right = views.normal(weight, error)
+        count = sound.sum(0)
+        shift = solve3(matrix + _EYE / _WEAK_PULL_M**2, right)
+        framewise = np.where((count >= 2)[..., None], xyz + shift, xyz)
+        own = views.error_at(framewise)
+        left = 1 - 1.5 / np.maximum(count, 2)  # 2 n residuals, 3 unknowns
+        fewest = 3 if (count >= 3).sum() >= _ENOUGH else 2
+        use = np.where(count >= fewest, chance * sound, 0.0)
+        if (use > 0).sum() >= _ENOUGH:
+            sigma = np.where(seen, fit_sigma((own**2).sum(0) / 2 / left, use, told), 1.0)
+        tails = _tails(square, sigma, seen)
+    correlation = correlate(own / sigma, sound, rate_hz)
+    variance = _variance(matrix, count >= 2)
+    motion = fit_motion(framewise, variance, correlation)
+    return Estimate(Noise(sigma, tails, correlation), motion, variance, count >= 2)
+
+
+def _tails(square_px: FloatArray, sigma_px: FloatArray, seen: NDArray[np.bool_]) -> Tails:
+    squared = (square_px / sigma_px**2)[seen]
+    return fit_tails(squared[:: max(1, len(squared) // _SAMPLE)])
+
+
+def _variance(information: FloatArray, good: NDArray[np.bool_]) -> FloatArray:
+    """(K, 3) mean variance by axis of points with information (T, K, 6)."""
+    shape = (*information.shape[:2], 3)
+    axes = [
+        solve3(information + 1e-3 * _EYE, np.broadcast_to(np.eye(3)[axis], shape))[..., axis]
+        for axis in range(3)
+    ]
+    variance = np.stack(axes, -1)
+    use = good[..., None] & (variance < _LARGEST_SD_M**2)
+    mean = np.where(use, variance, 0.0).sum(0) / np.maximum(use.sum(0), 1)
+    return np.where(use.any(0), mean, _LARGEST_SD_M**2) + 1e-12

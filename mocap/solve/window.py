@@ -1,0 +1,139 @@
+"""One window of a take: its terms, their solution, and the covariance of its points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mocap.keypoints import FloatArray
+from mocap.solve.basis import Basis
+from mocap.solve.bones import Bones
+from mocap.solve.equations import Factor
+from mocap.solve.estimate import Estimate
+from mocap.solve.normal import Normal
+from mocap.solve.terms import BoneTerm, MotionTerm, State, ViewTerm
+from mocap.solve.views import Views
+
+_KNOTS_PER_CYCLE = 5.7
+"""Knots in one period of the fastest motion that noise does not drown: the splines lose 0.05 mm."""
+_MOST_FRAMES = 6
+"""Frames between two knots at most."""
+_FAST_SHARE = 0.85
+"""Share of keypoints that the knots suit in full."""
+
+
+@dataclass(frozen=True)
+class WindowSolution:
+    """Points of one window, and what it says of the bones."""
+
+    xyz: FloatArray
+    """(T, K, 3) metres."""
+    information: FloatArray
+    """(Q, Q) of the lengths, the points eliminated, 1 / metres²."""
+    right: FloatArray
+    """(Q,) right side of their equations."""
+    basis: Basis
+    """The knots."""
+    factor: Factor
+    """Of the equations."""
+
+    def covariance(self, lengths: FloatArray) -> FloatArray:
+        """(T, K, 3, 3) metres² of the points, with lengths whose covariance is (Q, Q)."""
+        reach = self.basis.weight.shape[1] - 1
+        blocks = self.factor.inverse(reach)
+        num, size = blocks[0].shape[:2]
+        count = size // 3
+        which = np.arange(count)
+        follow = self.factor.follow().reshape(num, count, 3, -1)
+        moved = follow @ lengths
+        step, weight = self.basis.step, self.basis.weight
+        intervals = -(-self.basis.num_frames // step)
+        result = np.zeros((intervals, step, count, 3, 3))
+        for apart, block in enumerate(blocks):
+            near = np.moveaxis(block.reshape(num, count, 3, count, 3)[:, which, :, which], 0, 1).copy()
+            near[: num - apart] += moved[: num - apart] @ np.swapaxes(follow[apart:], -1, -2)
+            if apart:
+                near = near + np.swapaxes(near, -1, -2)
+            for first in range(reach + 1 - apart):
+                product = weight[:, first] * weight[:, first + apart]
+                result += product[:, None, None, None] * near[first : first + intervals, None]
+        return result.reshape(-1, count, 3, 3)[: self.basis.num_frames]
+
+
+def basis_for(found: Estimate, times: int) -> Basis:
+    """Knots as far apart as all but the fastest keypoints allow."""
+    fastest = float(np.quantile(found.motion.cutoff, _FAST_SHARE))
+    most = min(_MOST_FRAMES, max(times // 8, 1))
+    return Basis(times, int(np.clip(2 * np.pi / fastest / _KNOTS_PER_CYCLE, 1, most)))
+
+
+def each_for_itself(views: Views, xyz: FloatArray, found: Estimate) -> FloatArray:
+    """(T, K, 3) every keypoint's track by its own views and smoothness alone."""
+    basis = basis_for(found, len(xyz))
+    knots = basis.approximate(xyz)
+    state = State(knots, basis.expand(knots), np.zeros(0))
+    normal = Normal(basis, xyz.shape[1], 0, _reach(found, basis))
+    for term in (_view_term(views, state.xyz, found), _motion_term(found, basis)):
+        term.add(normal, state)
+    return basis.expand(knots + normal.step_each())
+
+
+def solve_window(
+    views: Views,
+    xyz: FloatArray,
+    found: Estimate,
+    bones: Bones,
+    lengths: FloatArray,
+    rate_hz: float,
+    step: int,
+    *,
+    free: bool,
+) -> WindowSolution:
+    """One Gauss-Newton step for all points of a window together.
+
+    Args:
+        views: around a track near ``xyz``.
+        xyz: (T, K, 3) metres, where the step starts.
+        found: noise and motion.
+        bones: which distances stay the same.
+        lengths: (Q,) metres, theirs now.
+        rate_hz: frames per second.
+        step: frames from knot to knot.
+        free: whether the lengths move, too.
+    """
+    basis = Basis(len(xyz), step)
+    knots = basis.approximate(xyz)
+    state = State(knots, basis.expand(knots), lengths)
+    normal = Normal(basis, xyz.shape[1], len(bones), _reach(found, basis))
+    terms = (
+        _view_term(views, state.xyz, found),
+        _motion_term(found, basis),
+        BoneTerm(bones.first, bones.second, bones.weight(rate_hz)),
+    )
+    for term in terms:
+        term.add(normal, state)
+    factor = normal.factor()
+    move, information, right = normal.step(factor, free=free)
+    return WindowSolution(basis.expand(knots + move), information, right, basis, factor)
+
+
+def _reach(found: Estimate, basis: Basis) -> int:
+    """Knots that meet in some term."""
+    last = found.noise.correlation.longest_lag
+    lasting = basis.differences(last).weight.shape[1] - 1 if last else 0
+    return max(found.motion.order, basis.weight.shape[1] - 1, lasting)
+
+
+def _motion_term(found: Estimate, basis: Basis) -> MotionTerm:
+    """White differences of frames are nearly white ones of knots, m^(2k - 1) times as strong."""
+    stencil = np.array([1.0])
+    for _ in range(found.motion.order):
+        stencil = np.convolve(stencil, [1.0, -1.0])
+    growth = float(basis.step) ** (2 * found.motion.order - 1)
+    return MotionTerm(stencil, 1 / (found.motion.variance * growth))
+
+
+def _view_term(views: Views, xyz: FloatArray, found: Estimate) -> ViewTerm:
+    weight, sound = found.noise.weigh(views, xyz)
+    return ViewTerm(views, weight, found.noise.correlation.chains(sound))
