@@ -81,12 +81,38 @@ def board(
 
 @app.command()
 def calibrate(
-    session: SessionFolder, overrides: Overrides = None, as_json: Json = False, verbose: Verbose = False
+    session: SessionFolder,
+    from_take: Annotated[
+        str | None, typer.Option(help="Use the people of this take: no board is needed.")
+    ] = None,
+    height: Annotated[
+        float | None, typer.Option(help="With --from-take: the person's height in metres, for the scale.")
+    ] = None,
+    refine_from_take: Annotated[
+        str | None, typer.Option(help="Correct the cameras by the people of this take: one was bumped.")
+    ] = None,
+    align: Annotated[
+        Path | None, typer.Option(help="Cameras of an older calibration, whose world is taken over.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
 ) -> int:
-    """Calibrate the cameras from the board clips; exit 3 when the result must not be trusted."""
+    """Calibrate the cameras; exit 3 when the result must not be trusted."""
     from mocap.pipeline import calibrate as work
 
-    return _outcome(as_json, work(session, overrides=overrides or (), progress=ProgressLine()))
+    settings = list(overrides or ())
+    if align is not None:
+        settings.append(f"world.align={json.dumps(str(align.absolute()))}")
+    outcome = work(
+        session,
+        from_take=from_take,
+        refine_from=refine_from_take,
+        height_m=height,
+        overrides=settings,
+        progress=ProgressLine(),
+    )
+    return _outcome(as_json, outcome)
 
 
 @app.command()
@@ -329,6 +355,8 @@ def _outcome(as_json: bool, outcome: Any) -> int:
     lines += [f"wrote {path}" for path in outcome.files]
     reasons = [reason for entry in outcome.summary.values() for reason in entry.get("reasons", ())]
     lines += [f"not to be trusted: {reason}" for reason in reasons]
+    warnings = [text for entry in outcome.summary.values() for text in entry.get("warnings", ())]
+    lines += [f"note: {text}" for text in warnings]
     content = {name: getattr(outcome, name) for name in ("done", "skipped", "kept", "files", "summary")}
     _say(as_json, content, "\n".join(lines) or "nothing to do", code)
     return code

@@ -87,14 +87,45 @@ def run_stage(
     return outcome
 
 
-def calibrate(root: Path, *, overrides: Iterable[str] = (), progress: Progress = silent) -> Outcome:
-    """Calibrate the cameras from the board clips; ``usable`` is False when the result must not be trusted."""
+def calibrate(
+    root: Path,
+    *,
+    from_take: str | None = None,
+    refine_from: str | None = None,
+    height_m: float | None = None,
+    overrides: Iterable[str] = (),
+    progress: Progress = silent,
+) -> Outcome:
+    """Calibrate the cameras; ``usable`` is False when the result must not be trusted.
+
+    Args:
+        root: the session's folder.
+        from_take: use the people of this take instead of board clips.
+        refine_from: correct the cameras that are there by the people of this take.
+        height_m: with ``from_take``: stature of the person who is seen most, metres; it sets the scale.
+        overrides: settings as ``section.key=value``, over those of ``session.toml``.
+        progress: told of long work.
+
+    Raises:
+        MocapError: what is wrong, where, and what to do.
+    """
     session = Session.open(root)
     settings = with_overrides(session.load_settings(), overrides)
+    if from_take and refine_from:
+        raise InputError("cameras are either found from a take or refined from one", todo="choose one")
+    if height_m is not None and not from_take:
+        raise InputError("a height says nothing about a board", todo="use it with --from-take")
+    if from_take:
+        (take,) = session.takes(from_take)
+        return camera_stages.calibrate_from_people(session, take, settings, height_m, progress)
+    if refine_from:
+        (take,) = session.takes(refine_from)
+        return camera_stages.refine_from_take(session, take, settings, progress)
     if not session.clips("extrinsics"):
         raise InputError(
             "no board clips",
             where=session.clips_folder("extrinsics"),
-            todo="put one clip of the moving board for each camera there: <camera>.mp4",
+            todo="put one clip of the moving board for each camera there: <camera>.mp4, or calibrate from "
+            "people with --from-take",
         )
     return camera_stages.calibrate_from_board(session, settings, progress)

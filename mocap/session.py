@@ -146,9 +146,11 @@ class Session:
         """Write ``cameras.toml``."""
         cameras_file.save(self.cameras_file, cameras, metadata)
 
-    def save_calibration_report(self, report: Mapping[str, Any]) -> None:
-        """Write ``calibration/report.json``."""
+    def save_calibration_report(self, report: Mapping[str, Any], page: str = "") -> None:
+        """Write ``calibration/report.json``, and ``report.html`` where there is a page."""
         files.write_json(self.calibration_report_file, _REPORT, 1, report)
+        if page:
+            files.write_atomic(self.calibration_report_file.with_suffix(".html"), page.encode())
 
 
 def settings_text(name: str, settings: Settings) -> str:

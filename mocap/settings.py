@@ -55,6 +55,31 @@ class CalibrateSettings:
     """Most board frames that enter the solve, chosen for spread; the same for each lens."""
     max_rms_px: float = 2.0
     """Reprojection error, at an image width of 1280 pixels, beyond which the result is not trusted."""
+    clocks: bool = True
+    """Cameras run freely: find their clocks and the board's motion between frames. Set it to false for
+    cameras that are triggered together."""
+    max_shift_s: float = 5.0
+    """Largest difference between the starts of two board clips that is looked for, seconds."""
+
+
+@dataclass(frozen=True)
+class WorldSettings:
+    """Where the calibrated cameras' world is, beyond the board at rest on the floor."""
+
+    align: str = ""
+    """Cameras of an older calibration, whose world is taken over; the path is relative to the session."""
+    distances_m: dict[str, float] = field(default_factory=dict)
+    """Measured distance between the lenses of two cameras, as "cam1 cam2", metres: the scale is set by it."""
+    heights_m: dict[str, float] = field(default_factory=dict)
+    """Height of three cameras or more above the floor, metres: the floor is set by them."""
+    points_m: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Measured points of the room: x, y, z in metres, z up; three or more set the world."""
+    points_px: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Where a camera sees a measured point, as "cam1 point": x, y in pixels."""
+    x: str = "x"
+    """Which axis of that world shall be x: x, -x, y or -y."""
+    up: str = "z"
+    """Which axis of it is up; y where the measured points are of a program with y up."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +160,7 @@ class Settings:
 
     board: BoardSettings = BoardSettings()
     calibrate: CalibrateSettings = CalibrateSettings()
+    world: WorldSettings = field(default_factory=WorldSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
     detect: DetectSettings = DetectSettings()
     reconstruct: ReconstructSettings = ReconstructSettings()
