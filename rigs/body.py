@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rigs.body_files import BodyArrays, read_body
+from rigs.borrowed_keypoints import with_keypoints
 from rigs.errors import RigError
 from rigs.keypoint_model import KeypointModel
 from rigs.kinematics import rotation_from_rotvec, world_from_joint
+from rigs.model_folder import body_file
 from rigs.placements import JOINT_PREFIX, TIPS, Placement, placements
 from rigs.skeleton import Skeleton, check_parents, offsets_from_rest
 
@@ -250,7 +252,7 @@ def load_body(name_or_path: str | Path = "default") -> Body:
 
     Args:
         name_or_path: ``default`` for the shipped body, else an ``.npz`` in the same format or a user's own
-            SMPL, SMPL-H or SMPL-X file (``.npz`` or ``.pkl``; code inside a pickle never runs).
+            SMPL, SMPL-H or SMPL-X file, or a folder with one; they are given the shipped body's keypoints.
 
     Raises:
         RigError: no such file, or a file that is no body.
@@ -258,7 +260,8 @@ def load_body(name_or_path: str | Path = "default") -> Body:
     if str(name_or_path) == "default":
         return _default_body()
     try:
-        return _body_from(str(name_or_path), read_body(Path(name_or_path)))
+        body = _body_from(str(name_or_path), read_body(body_file(Path(name_or_path))))
+        return body if body.keypoint_names else with_keypoints(body, _default_body())
     except ValueError as error:
         raise RigError(f"{name_or_path} is no body file that can be used: {error}") from error
 

@@ -27,6 +27,9 @@ VERSION: Final = 1
 """The newest version of our own files that is read."""
 
 _NEEDED = ("v_template", "shapedirs", "J_regressor", "weights", "f", "kintree_table")
+_SMPLX_JOINTS, _SMPLX_SMALL, _SMPLX_LARGE = 55, 10, 300
+_MOST_BETAS = 16
+"""Coefficients of a foreign body that are used: those after it move the skin by a millimetre or two."""
 _FINGERS = tuple(
     f"{side}_{finger}{part}"
     for side in ("left", "right")
@@ -94,6 +97,7 @@ def _body_arrays(content: Mapping[str, Any]) -> BodyArrays:
         .astype(np.int64)
     )
     parents[0] = -1
+    floats["shapedirs"] = _shape_part(floats["shapedirs"], len(parents), "format" in content)
     arrays: dict[str, NDArray[Any]] = {
         **floats,
         "f": np.asarray(content["f"]).astype(np.int64),
@@ -115,6 +119,19 @@ def _body_arrays(content: Mapping[str, Any]) -> BodyArrays:
     if posedirs is not None and not posedirs.any():
         posedirs = None
     return BodyArrays(arrays, names, keypoints, posedirs, str(content.get("metadata", "")))
+
+
+def _shape_part(shapedirs: NDArray[np.float64], num_joints: int, ours: bool) -> NDArray[np.float64]:
+    """The coefficients of the shape, without SMPL-X's of the face, and no more than say anything.
+
+    SMPL-X has ten of the shape and ten of the face behind them, or three hundred and a hundred.
+    """
+    if ours:
+        return shapedirs
+    count = shapedirs.shape[-1]
+    if num_joints == _SMPLX_JOINTS:
+        count = _SMPLX_LARGE if count > _SMPLX_LARGE else min(count, _SMPLX_SMALL)
+    return shapedirs[..., : min(count, _MOST_BETAS)]
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
