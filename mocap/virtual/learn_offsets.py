@@ -39,7 +39,7 @@ _PRIOR_M = 0.05
 """An offset that no view tells stays at zero: its standard deviation before anything is seen."""
 _LEAST_SEEN = 20
 """Fewer views of a keypoint than this in a lesson say nothing."""
-_LEAST_SIGMA_M = 0.004
+_LEAST_SIGMA_M = 0.005
 """Real people and clothes differ from rendered ones by so much at least."""
 _TYPICAL_M = 0.015
 """Error of a sure keypoint in the picture's plane, about; only sets where the outliers begin."""
