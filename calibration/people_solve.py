@@ -55,15 +55,28 @@ def free_unknowns(
 
 
 def problem(
-    views: Sequence[PersonView], cameras: Cameras, offset_s: Tensor, bones: Bones, most: int
+    views: Sequence[PersonView],
+    cameras: Cameras,
+    offset_s: Tensor,
+    bones: Bones,
+    most: int,
+    step_s: float = _STEP_S,
 ) -> tuple[State, People]:
     """A start from placed cameras; priors and freedoms are still empty.
+
+    Args:
+        views: the cameras' views, people in corresponding rows.
+        cameras: posed.
+        offset_s: (C,) clocks.
+        bones: of the keypoints.
+        most: instants of each person that are looked at, at most.
+        step_s: instants are not nearer than this.
 
     Raises:
         CalibrationError: the cameras have too little in common.
     """
     persons = views[0].xy_px.shape[1]
-    times = grid(views, offset_s, _STEP_S)
+    times = grid(views, offset_s, step_s, min(0.1, step_s))
     times = times[:: max(1, -(-len(times) // most))]
     if len(times) < 2:
         raise CalibrationError(
