@@ -35,9 +35,8 @@ def test_a_measured_distance_sets_the_scale(cameras: Cameras) -> None:
 
 
 def test_heights_set_the_floor(cameras: Cameras) -> None:
-    heights = {
-        name: float(z) + 0.25 for name, z in zip(cameras.names, cameras.centers_world[:, 2], strict=True)
-    }
+    raised = cameras.centers_world[:, 2] + 0.25
+    heights = dict(zip(cameras.names, raised.tolist(), strict=True))
     placed, _ = place(cameras, WorldSettings(heights_m=heights), None)
     torch.testing.assert_close(placed.centers_world[:, 2], raised)
 
