@@ -1,11 +1,13 @@
 """Numbers that say how good keypoints and joints are, with and without a truth to compare with.
 
-All of them take NaN for missing, leave it out, and return NaN where nothing is left.
+All of them take NaN for missing, leave it out, and return NaN where nothing is left. Those that judge found
+keypoints and people as the literature does (PCK, PCP, OKS, AP, F1) are in ``mocap.keypoint_metrics`` and here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,7 +15,43 @@ from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from calibration.triangulation import triangulate
+from mocap.keypoint_metrics import (
+    Agreement,
+    FoundPeople,
+    LabelledPeople,
+    average_precision,
+    oks,
+    pck,
+    pcp,
+    people_agreement,
+)
 from mocap.keypoints import FloatArray, Keypoints3D
+
+__all__ = [
+    "LIMB_BONES",
+    "LIMB_KEYPOINTS",
+    "Agreement",
+    "Cost",
+    "FoundPeople",
+    "LabelledPeople",
+    "acceleration_error",
+    "average_precision",
+    "bone_length_drift_m",
+    "bone_length_std_m",
+    "bone_lengths",
+    "foot_skate",
+    "held_out_error_px",
+    "held_out_views_px",
+    "jitter",
+    "lag_s",
+    "mpjpe",
+    "oks",
+    "pa_mpjpe",
+    "pck",
+    "pcp",
+    "people_agreement",
+    "reprojection_error_px",
+]
 
 LIMB_BONES = (
     ("left_shoulder", "left_elbow"),
@@ -72,6 +110,22 @@ def bone_length_std_m(points: Keypoints3D, bones: Sequence[tuple[str, str]] = LI
     return float(_reduce(np.nanmean, spread.ravel()))
 
 
+def bone_length_drift_m(
+    xyz: FloatArray, names: Sequence[str], bones: Sequence[tuple[str, str]] = LIMB_BONES
+) -> float:
+    """How much bones change over a take: last fifth against first fifth, mean over bones, metres.
+
+    Args:
+        xyz: (T, K, 3) metres of one person.
+        names: K names.
+        bones: pairs of names.
+    """
+    lengths = bone_lengths(xyz, names, bones)
+    part = max(1, len(lengths) // 5)
+    ends = [_reduce(np.nanmedian, lengths[rows]) for rows in (slice(part), slice(-part, None))]
+    return float(_reduce(np.nanmean, np.abs(ends[1] - ends[0])))
+
+
 def mpjpe(estimate: FloatArray, truth: FloatArray) -> float:
     """Mean distance between points (..., 3) without any alignment, metres."""
     return float(_reduce(np.nanmean, np.linalg.norm(estimate - truth, axis=-1).ravel()))
@@ -106,6 +160,59 @@ def _align(points: FloatArray, target: FloatArray) -> FloatArray:
 def acceleration_error(estimate: FloatArray, truth: FloatArray, rate_hz: float) -> float:
     """Root mean square difference of accelerations, m/s², from (T, J, 3) metres at ``rate_hz``."""
     return jitter(estimate - truth, rate_hz)
+
+
+def lag_s(estimate: FloatArray, truth: FloatArray, rate_hz: float, *, longest_s: float = 0.5) -> float:
+    """How late an estimate is, seconds: the shift at which its speeds agree best with the truth's.
+
+    Args:
+        estimate: (T, J, 3) metres.
+        truth: (T, J, 3) metres, at the same times.
+        rate_hz: frames a second.
+        longest_s: largest lag or lead that is looked for.
+    """
+    late, true = (np.diff(xyz, axis=0).reshape(len(xyz) - 1, -1) for xyz in (estimate, truth))
+    reach = min(round(longest_s * rate_hz), len(true) // 3)
+
+    def apart(shift: int) -> float:
+        rows = slice(reach, len(true) - reach)
+        moved = late[reach + shift : len(true) - reach + shift]
+        return float(_reduce(np.nanmean, ((moved - true[rows]) ** 2).ravel()))
+
+    costs = np.array([apart(shift) for shift in range(-reach, reach + 1)])
+    best = int(np.argmin(costs))
+    between = 0.0
+    if 0 < best < 2 * reach:  # the bottom of the parabola through the best three
+        before, here, after = costs[best - 1 : best + 2]
+        bend = before - 2 * here + after
+        between = 0.5 * (before - after) / bend if bend > 0 else 0.0
+    return (best - reach + between) / rate_hz
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a computation took."""
+
+    seconds: float
+    """Altogether."""
+    frames: int
+    """Frames of the take that it was for."""
+    cameras: int = 1
+    """Cameras that each frame has."""
+
+    @property
+    def ms_per_frame(self) -> float:
+        """Milliseconds for a frame of the take, all cameras."""
+        return 1e3 * self.seconds / max(self.frames, 1)
+
+    @property
+    def ms_per_image(self) -> float:
+        """Milliseconds for a picture of one camera."""
+        return self.ms_per_frame / max(self.cameras, 1)
+
+    def times_real_time(self, rate_hz: float) -> float:
+        """How many seconds of the take are done in a second."""
+        return self.frames / rate_hz / self.seconds if self.seconds > 0 else float("inf")
 
 
 def jitter(xyz: FloatArray, rate_hz: float) -> float:
@@ -173,6 +280,28 @@ def held_out_error_px(
         xyz = solved.xyz_world.reshape(times, keypoints, 3).numpy()
         one = cameras[[cameras.names[index]]]
         result[:, index] = reprojection_error_px(one, xyz, xy_px[:, [index]])[:, 0]
+    return result
+
+
+def held_out_views_px(
+    cameras: Cameras, xy_px: FloatArray, solve: Callable[[tuple[str, ...]], FloatArray]
+) -> FloatArray:
+    """How well a whole solution that has not seen a camera predicts what it shows.
+
+    ``held_out_error_px`` does this for plain triangulation; here any reconstruction or fit is judged.
+
+    Args:
+        cameras: the C cameras.
+        xy_px: (T, C, K, 2) distorted pixels of one person, NaN where unseen.
+        solve: given the names of the cameras that it may use, the keypoints (T, K, 3) in the world, metres.
+
+    Returns:
+        (T, C, K) pixels, NaN where the view saw nothing or the others know nothing.
+    """
+    result = np.full(xy_px.shape[:-1], np.nan)
+    for index, name in enumerate(cameras.names):
+        xyz_world = solve(tuple(other for other in cameras.names if other != name))
+        result[:, index] = reprojection_error_px(cameras[[name]], xyz_world, xy_px[:, [index]])[:, 0]
     return result
 
 

@@ -123,3 +123,44 @@ def test_foot_skate() -> None:
     standing[:, 1] = True
     assert metrics.foot_skate(xyz, 60.0, standing) == pytest.approx(3.0)
     assert np.isnan(metrics.foot_skate(xyz, 60.0, np.zeros((11, 2), dtype=bool)))
+
+
+def test_bone_length_drift() -> None:
+    names = ("left_hip", "left_knee")
+    xyz = np.zeros((50, 2, 3))
+    xyz[:, 1, 2] = 0.4 + 0.001 * np.arange(50)
+    assert metrics.bone_length_drift_m(xyz, names) == pytest.approx(0.04)
+    xyz[:, 1, 2] = 0.4 + 0.01 * np.sin(np.arange(50) * 2 * np.pi / 10)
+    assert metrics.bone_length_drift_m(xyz, names) < 1e-12
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.05, -0.125])
+def test_lag(late_s: float) -> None:
+    time_s = np.arange(200) / 50
+
+    def at(time_s: np.ndarray) -> np.ndarray:
+        return np.stack([np.sin(3 * time_s), np.cos(5 * time_s), np.sin(1.3 * time_s)], -1)[:, None]
+
+    assert metrics.lag_s(at(time_s - late_s), at(time_s), 50.0) == pytest.approx(late_s, abs=0.002)
+
+
+def test_cost() -> None:
+    cost = metrics.Cost(2.0, 100, cameras=4)
+    assert (cost.ms_per_frame, cost.ms_per_image) == (20.0, 5.0)
+    assert cost.times_real_time(25.0) == pytest.approx(2.0)
+
+
+def test_held_out_views_judge_any_solution(make_stage, actor_type) -> None:
+    stage = make_stage(frames=3)
+    xyz = actor_type().at(np.arange(3) / 60)
+    xy = stage.cameras.project(torch.as_tensor(xyz))[0].numpy()
+    asked: list[tuple[str, ...]] = []
+
+    def solve(names: tuple[str, ...]) -> np.ndarray:
+        asked.append(names)
+        return xyz + (0.1 if "a" in names else 0.0)  # camera a leads astray
+
+    error = metrics.held_out_views_px(stage.cameras, xy, solve)
+    assert [set(stage.cameras.names) - set(names) for names in asked] == [{n} for n in stage.cameras.names]
+    assert np.nanmax(error[:, 0]) < 1e-9
+    assert np.nanmin(error[:, 1:]) > 5.0
