@@ -75,15 +75,22 @@ def corner_sigma_px(gray: GrayImage, xy_px: Array, plane: Array, height_px: floa
     """
     image = _image_variance(gray, xy_px, half_window_px(height_px))
     crowded = (_CROWDED / height_px) ** 2 if np.isfinite(height_px) else 0.0
-    variance = _SIGMA_FLOOR_PX**2 + _SIGMA_SCALE**2 * image + crowded + _contradicted_px(xy_px, plane) ** 2
+    variance = _SIGMA_FLOOR_PX**2 + _SIGMA_SCALE**2 * image + crowded + (contradicted_px(xy_px, plane) ** 2).sum(-1)
     return np.minimum(np.sqrt(variance), _SIGMA_MOST_PX)
 
 
-def _contradicted_px(xy_px: Array, plane: Array) -> Array:
-    """(N,) how far corners lie from where the others have them, 0 for those that lie as well as most."""
-    count = len(xy_px)
-    if count < _ENOUGH:
-        return np.zeros(count)
+def contradicted_px(xy_px: Array, plane: Array) -> Array:
+    """How far corners lie from where the others have them.
+
+    Args:
+        xy_px: (N, 2) corners, pixels.
+        plane: (N, 2) the same in the board's plane.
+
+    Returns:
+        (N, 2) pixels, 0 for corners that lie as well as most.
+    """
+    if len(xy_px) < _ENOUGH:
+        return np.zeros_like(xy_px)
     off = xy_px - project(homography_of(plane, xy_px), plane)
     far = np.linalg.norm(off, axis=-1)
     near = far <= 3.0 * np.median(far)
@@ -92,8 +99,9 @@ def _contradicted_px(xy_px: Array, plane: Array) -> Array:
     distance = ((plane[:, None] - plane[None]) ** 2).sum(-1)
     np.fill_diagonal(distance, np.inf)
     weight = near / (distance + distance.min()) ** 2  # lenses bend neighbours alike
-    alone = np.linalg.norm(off - weight @ off / weight.sum(-1, keepdims=True), axis=-1)
-    return np.where(alone > max(_CONTRADICTED_PX, 4.0 * float(np.median(alone))), alone, 0.0)
+    alone = off - weight @ off / weight.sum(-1, keepdims=True)
+    far = np.linalg.norm(alone, axis=-1)
+    return np.where((far > max(_CONTRADICTED_PX, 4.0 * float(np.median(far))))[:, None], alone, 0.0)
 
 
 def _image_variance(gray: GrayImage, xy_px: Array, half_px: int) -> Floats:

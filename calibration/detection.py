@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .boards import Board
 from .chessboard import find_chessboard
-from .corner_quality import corner_sigma_px, half_window_px, refine, shortest_side_px
+from .corner_quality import contradicted_px, corner_sigma_px, half_window_px, refine, shortest_side_px
 from .homography import predict
 from .marker_search import Markers, MarkerSearch, sample
 
@@ -123,6 +123,7 @@ class BoardDetector:
         height_px = _least_height_px(found.xy_px) * self.board.square_m / self.board.marker_m
         sure = np.flatnonzero(seen_beside == 2)
         ids, xy = self._placed(gray, sure, plane, image, height_px)
+        xy = self._again(gray, ids, xy, height_px)
         if self._gap_part * height_px >= _LEAST_GAP_PX:
             plane, image = np.concatenate([plane, self._corners_m[ids]]), np.concatenate([image, xy])
             more, moved = self._placed(gray, np.flatnonzero(seen_beside == 1), plane, image, height_px)
@@ -141,6 +142,18 @@ class BoardDetector:
         refined = refine(gray, expected, half_window_px(height_px))
         good = _is_near(expected, refined, height_px)
         return ids[good], refined[good]
+
+    def _again(self, gray: GrayImage, ids: NDArray[np.int64], xy_px: Array, height_px: float) -> Array:
+        """Corners that the others contradict are looked for once more, from where the others place them."""
+        off = contradicted_px(xy_px, self._corners_m[ids])
+        wrong = off.any(-1)
+        if not wrong.any():
+            return xy_px
+        start = xy_px[wrong] - off[wrong]
+        moved = refine(gray, start, half_window_px(height_px))
+        nearer = np.linalg.norm(moved - start, axis=-1) < np.linalg.norm(off[wrong], axis=-1)
+        xy_px[wrong] = np.where(nearer[:, None], moved, xy_px[wrong])
+        return xy_px
 
     def _looks_right(
         self,

@@ -29,7 +29,7 @@ def rendered_clip(seed: int, count: int = 120) -> tuple[Images, list[NDArray[np.
     """A board carried through a cluttered image of 1280x720 and out of it; and where its corners are."""
     rng = np.random.default_rng(seed)
     clutter = cv2.resize(
-        rng.integers(60, 200, (45, 80), np.uint8), (1280, 720), interpolation=cv2.INTER_NEAREST
+        rng.integers(60, 200, (45, 80), np.uint8), (3840, 2160), interpolation=cv2.INTER_NEAREST
     )
     scale, margin = 2000.0, 0.02
     flat = draw_board(RENDERED, scale, margin)
@@ -44,8 +44,13 @@ def rendered_clip(seed: int, count: int = 120) -> tuple[Images, list[NDArray[np.
         )[0]
         at = np.array([0.9 * np.sin(0.8 * phase), 0.2 * np.cos(phase), 1.0 + 0.5 * np.sin(0.5 * phase)])
         plane = lens @ np.column_stack([turn[:, :2], at - turn @ middle])
+        # Three times as fine, then averaged, as a sensor does: fine edges would alias else.
+        finer = np.array([[3.0, 0.0, 1.0], [0.0, 3.0, 1.0], [0.0, 0.0, 1.0]])
         image = clutter.copy()
-        cv2.warpPerspective(flat, plane @ to_m, (1280, 720), image, borderMode=cv2.BORDER_TRANSPARENT)
+        cv2.warpPerspective(
+            flat, finer @ plane @ to_m, (3840, 2160), image, borderMode=cv2.BORDER_TRANSPARENT
+        )
+        image = cv2.resize(image, (1280, 720), interpolation=cv2.INTER_AREA)
         noisy = cv2.GaussianBlur(image, (0, 0), 0.9) + rng.normal(0.0, 3.0, image.shape)
         images.append(np.clip(noisy, 0, 255).astype(np.uint8))
         xyz = (corners @ turn.T + at) @ lens.T
@@ -116,8 +121,12 @@ def compare(name: str, clips: list[Images], board: Board) -> tuple[list[Found], 
     return ours, theirs, ratio, kept
 
 
-def rms_px(found: list[Found], truth: list[NDArray[np.float64]]) -> float:
-    off = [((xy - at[ids]) ** 2).sum(-1) for (ids, xy), at in zip(found, truth, strict=True)]
+def rms_px(found: list[Found], truth: list[NDArray[np.float64]], also: list[Found]) -> float:
+    """Distance from the truth of the corners that the other one found as well."""
+    off: list[NDArray[np.float64]] = []
+    for (ids, xy), at, (other, _) in zip(found, truth, also, strict=True):
+        both = np.isin(ids, other)
+        off.append(((xy[both] - at[ids[both]]) ** 2).sum(-1))
     return float(np.sqrt(np.concatenate(off).mean()))
 
 
@@ -125,11 +134,11 @@ def test_rendered_boards() -> None:
     clips = [rendered_clip(seed) for seed in (1, 2)]
     ours, theirs, ratio, kept = compare("rendered", [images for images, _ in clips], RENDERED)
     truth = [xy for _, places in clips for xy in places]
-    our_px, their_px = rms_px(ours, truth), rms_px(theirs, truth)
-    print(f"off the truth: {our_px:.3f} px, OpenCV {their_px:.3f} px (rms)")  # noqa: T201
+    our_px, their_px = rms_px(ours, truth, theirs), rms_px(theirs, truth, ours)
+    print(f"off the truth: {our_px:.3f} px, OpenCV {their_px:.3f} px (rms of what both found)")  # noqa: T201
     assert ratio > 2.5
     assert kept > 0.98
-    assert our_px < 1.2 * their_px
+    assert our_px < their_px
 
 
 @pytest.mark.footage
