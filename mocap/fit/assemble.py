@@ -140,7 +140,7 @@ def _levers(body: Body, points: KeypointModel, joints: Tensor) -> set[int]:
 
 def make_problem(
     body: Body, layout: Layout, seen: Observations, settings: FitSettings,
-    *, floor: Floor | None = None, noise: Noise | None = None, offset_scale: float = 1.0,
+    *, floor: Floor | None = None, noise: Noise | None = None, offset_scale: Tensor | None = None,
     calm: float = 1.0,
 ) -> Problem:  # fmt: skip
     """All terms of a fit.
@@ -152,7 +152,7 @@ def make_problem(
         settings: strengths.
         floor: what stands on it; none leaves it out.
         noise: what the pixels' errors are like; as told where left out.
-        offset_scale: how far this person's keypoints lie from their places, in what is usual.
+        offset_scale: (K,) how far this person's keypoints lie from their places, in what is usual.
         calm: strength of smoothness over what the settings say.
     """
     share = independent_share(seen.steps, settings)
@@ -205,9 +205,10 @@ def _lively(joint: str) -> tuple[float, float, float]:
     return _LIVELY.get(joint.removeprefix("left_").removeprefix("right_"), (1.0, 1.0, 1.0))
 
 
-def _prior(layout: Layout, points: KeypointModel, offset_scale: float) -> BorderPrior:
+def _prior(layout: Layout, points: KeypointModel, offset_scale: Tensor | None) -> BorderPrior:
     """Shapes of people, and keypoints as far from their places as detectors put them."""
     shape = torch.ones(layout.num_betas, dtype=torch.float64)
-    offsets = offset_scale * points.sigma_m.repeat_interleave(3)[: 3 * layout.num_keypoints]
+    sigma_m = points.sigma_m if offset_scale is None else points.sigma_m * offset_scale
+    offsets = sigma_m.repeat_interleave(3)[: 3 * layout.num_keypoints]
     sd = torch.cat([shape, offsets])
     return BorderPrior(torch.zeros_like(sd), sd)

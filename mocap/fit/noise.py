@@ -17,6 +17,14 @@ _LEAST_VOTES = 30.0
 """Observations that all of one person's are worth in the scale of a single camera and keypoint."""
 _MEDIAN_LENGTH = 1.1774
 """Median length of a two-dimensional normal vector of unit variance."""
+_REWEIGHTS = 4
+"""Rounds in which the constant error and the outliers about it are told apart."""
+_OFFSET_TAIL = 3.0
+"""Degrees of freedom of the Student-t about the common scale of offsets."""
+_USUAL_VOTES = 5.0
+"""Offsets that the usual scale is worth."""
+_SPREAD = (0.1, 3.0)
+"""Least and largest scale of a keypoint's offset."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,12 @@ def estimate_noise(problem: Problem, state: State, pixels: Pixels, noise: Noise)
     known = torch.isfinite(error).all(-1)
     error = torch.where(known[..., None], error, 0.0)
     sigma = torch.where(known, sigma, 1.0)
-    squared = ((error + noise.bias_px) / sigma[..., None]).square().sum(-1)
-    precision = known * term.loss.weight(squared, 2) * pixels.weight / sigma**2
     prior = 1 / torch.clamp(pixels.bias_sd_px, min=1e-3) ** 2
-    bias = -(precision[..., None] * error).sum(0) / (precision.sum(0) + prior)[..., None]
+    bias, squared = noise.bias_px, torch.zeros_like(sigma)
+    for _ in range(_REWEIGHTS):
+        squared = ((error + bias) / sigma[..., None]).square().sum(-1)
+        precision = known * term.loss.weight(squared, 2) * pixels.weight / sigma**2
+        bias = -(precision[..., None] * error).sum(0) / (precision.sum(0) + prior)[..., None]
     return Noise(bias, noise.scale * _scale(torch.sqrt(squared), known))
 
 
@@ -78,17 +88,28 @@ def with_scale(pixels: Pixels, noise: Noise) -> Pixels:
     return replace(pixels, sigma_px=pixels.sigma_px * noise.scale)
 
 
-def offset_scale(sweep: Sweep) -> float:
-    """How far keypoints lie from their places on the body, in their own prior deviations: one for all.
+def offset_scale(sweep: Sweep, scale: Tensor) -> Tensor:
+    """How far keypoints lie from their places on the body, in their usual deviations.
 
-    The evidence's fixed point (MacKay 1992, eq. 4.8): the squares over the number of offsets that the data
-    determine. What the data do not determine has no vote.
+    One scale for all is the evidence's fixed point (MacKay 1992, eq. 4.8): the squares over the number of
+    offsets that the data determine; what they do not determine has no vote. About it the keypoints differ as
+    a Student-t has it, so that one that lies far off may do so when the others do not.
+
+    Args:
+        sweep: with offsets solved for.
+        scale: (K,) the one that the sweep was made with.
+
+    Returns:
+        (K,).
     """
     layout, prior = sweep.problem.layout, sweep.problem.prior
     own = slice(layout.num_betas, layout.num_betas + 3 * layout.num_keypoints)
-    if not layout.num_keypoints:
-        return 1.0
     variance = sweep.border_covariance().diagonal()[own]
-    determined = float((1 - variance / prior.sd[own] ** 2).clamp(0, 1).sum())
-    squares = float((layout.border(sweep.state)[own] / prior.sd[own]).square().sum())
-    return (squares / max(determined, 1.0)) ** 0.5
+    sd = prior.sd[own]
+    determined = (1 - variance / sd**2).clamp(0, 1).reshape(-1, 3).sum(-1)
+    squares = (layout.border(sweep.state)[own] / sd).square().reshape(-1, 3).sum(-1) * scale**2
+    common = torch.ones(1, dtype=torch.float64)
+    for _ in range(20):
+        weight = (_OFFSET_TAIL + 3) / (_OFFSET_TAIL + squares / common)
+        common = ((weight * squares).sum() + _USUAL_VOTES) / (determined.sum() + _USUAL_VOTES)
+    return torch.clamp(torch.sqrt(common / weight), *_SPREAD)

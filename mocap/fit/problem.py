@@ -197,11 +197,27 @@ def _add_square(into: Tensor, left: Tensor, right: Tensor, columns: Tensor) -> N
     """``into[n] += leftᵀ right`` over groups; ``into`` is (n, D, D)."""
     if columns.dim() == 1:
         square = left.flatten(1, 2).mT @ right.flatten(1, 2)
-        into[:, columns[:, None], columns] += square
+        if _in_a_row(columns[None]) == 0:
+            into[:, : len(columns), : len(columns)] += square
+        else:
+            into[:, columns[:, None], columns] += square
         return
-    square = torch.einsum("ngma,ngmb->ngab", left, right)
+    square = left.mT @ right
+    first = _in_a_row(columns)
+    if first is not None:
+        num, width = len(into), columns.shape[1]
+        blocks = into[:, first : first + columns.numel(), first : first + columns.numel()]
+        blocks = blocks.unflatten(2, (-1, width)).unflatten(1, (-1, width))  # (n, G, c, G, c)
+        blocks.diagonal(dim1=1, dim2=3).add_(square.permute(0, 2, 3, 1).reshape(num, width, width, -1))
+        return
     place = columns[:, :, None] * into.shape[-1] + columns[:, None, :]
     into.view(len(into), -1).index_add_(1, place.flatten(), square.flatten(1))
+
+
+def _in_a_row(columns: Tensor) -> int | None:
+    """The first column where the groups' columns (G, c) follow each other without a gap; else None."""
+    first = int(columns[0, 0])
+    return first if torch.equal(columns.flatten(), first + torch.arange(columns.numel())) else None
 
 
 def _add_vector(into: Tensor, left: Tensor, residual: Tensor, columns: Tensor) -> None:

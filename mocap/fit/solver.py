@@ -16,7 +16,7 @@ _NO_DAMPING = 1e-10
 _SMALL_STEP = 1e-4
 """Radians and metres: a tenth of a millimetre, well below what any camera resolves."""
 SMALL_GAIN = 1e-4
-"""Share of the cost; what another iteration would gain is far below the noise."""
+"""Share of the cost; such a step moves joints by a small part of their standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Solution:
     """Where the iterations ended."""
 
     state: State
-    """The best state seen."""
+    """Where the last step, too small to be judged, leads from the best state seen."""
     cost: tuple[float, ...]
-    """Cost before the first iteration and after each accepted one."""
+    """Cost before the first iteration and after each accepted one; the last as promised."""
     cost_by_term: dict[str, float]
     """At the end."""
     iterations: int
@@ -34,7 +34,7 @@ class Solution:
     why_stopped: str
     """``converged``, ``iterations`` (used up) or ``stuck`` (no step lowers the cost)."""
     sweep: Sweep
-    """The linearisation at the state."""
+    """The linearisation before the last step."""
 
 
 def solve(
@@ -51,7 +51,7 @@ def solve(
         problem: terms and prior.
         state: where to start.
         max_iterations: most linear solves.
-        least_gain: an iteration that lowers the cost by less than this share is the last.
+        least_gain: an iteration that promises to lower the cost by less than this share is the last.
         progress: told the iterations.
 
     Raises:
@@ -64,14 +64,15 @@ def solve(
         iteration += 1
         progress("fit", iteration, max_iterations)
         step = sweep.step()
+        if _small(step) or sweep.promised_gain <= least_gain * max(sweep.cost, 1e-12):
+            state, why = problem.layout.retract(sweep.state, *step), "converged"
+            history.append(sweep.cost - sweep.promised_gain)
+            return Solution(state, tuple(history), sweep.costs, iteration, why, sweep)
         lower = max(damping / 10, _NO_DAMPING)
         better = _try(problem, problem.layout.retract(sweep.state, *step), lower, sweep.cost)
         if better is not None:
             sweep, damping, raise_by = better, better.damping, 4.0
             history.append(sweep.cost)
-            if _converged(step, history, least_gain):
-                why = "converged"
-                break
         else:
             damping, raise_by = damping * raise_by, raise_by * 2
             if damping > _LARGEST_DAMPING:
@@ -108,6 +109,5 @@ def _try(problem: Problem, trial: State, damping: float, cost: float) -> Sweep |
     return sweep if sweep.cost <= cost else None
 
 
-def _converged(step: Step, history: list[float], least_gain: float) -> bool:
-    largest = float(step.pose.abs().max()) if step.pose.numel() else 0.0
-    return largest < _SMALL_STEP or history[-2] - history[-1] <= least_gain * max(history[-1], 1e-12)
+def _small(step: Step) -> bool:
+    return not step.pose.numel() or float(step.pose.abs().max()) < _SMALL_STEP

@@ -84,6 +84,11 @@ class Sweep:
         """Of the state."""
         return sum(self.costs.values())
 
+    @property
+    def promised_gain(self) -> float:
+        """By how much the step would lower the cost, were the problem linear."""
+        return 0.5 * self._corner.promised
+
     def step(self) -> Step:
         """To the minimum of the linearised problem."""
         border = self._corner.solve()

@@ -39,8 +39,6 @@ _SETTLED_GAIN = 1e-2
 """The same where feet and noise are looked at."""
 _LOOSE = 0.25
 """Strength of smoothness where shape and offsets are solved for."""
-_LEAST_SPREAD, _MOST_SPREAD = 0.1, 2.0
-"""Bounds on how far keypoints lie from their places, in what is usual."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +116,12 @@ class TakeFit:
         )
         state, iterations = rough.state, rough.iterations
         noise = None if seen.pixels is None else Noise.as_told(seen.pixels)
-        spread = 1.0
+        spread = torch.ones(self.layout.num_keypoints, dtype=torch.float64)
         for gain in (_SETTLED_GAIN, SMALL_GAIN):
             problem = self._problem(seen, noise=noise, offset_scale=spread, calm=_LOOSE)
             loose = self._minimise(problem, state, gain)
             state, iterations = loose.state, iterations + loose.iterations
-            spread = min(max(spread * offset_scale(loose.sweep), _LEAST_SPREAD), _MOST_SPREAD)
+            spread = offset_scale(loose.sweep, spread)
             if noise is not None and seen.pixels is not None:
                 noise = estimate_noise(problem, state, seen.pixels, noise)
         border = undamped(loose.sweep).border_covariance()
@@ -155,7 +153,7 @@ class TakeFit:
 
     def _problem(
         self, seen: Observations, *, floor: Floor | None = None, noise: Noise | None = None,
-        layout: Layout | None = None, offset_scale: float = 1.0, calm: float = 1.0,
+        layout: Layout | None = None, offset_scale: Tensor | None = None, calm: float = 1.0,
     ) -> Problem:  # fmt: skip
         return make_problem(
             self.body, layout or self.layout, seen, self.settings,

@@ -9,12 +9,15 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from calibration.cameras import Cameras
 from mocap.fit.contact_points import contact_points
 from mocap.fit.floor_terms import SlipTerm
 from mocap.fit.joint_terms import LimitTerm, RestTerm, rest_rad, swing_twist, twist_axis
 from mocap.fit.keypoint_term import KeypointTerm
 from mocap.fit.motion_terms import AccelerationTerm, SpeedTerm, Steps
 from mocap.fit.posed import Posed
+from mocap.fit.problem import BorderPrior, Problem, build
+from mocap.fit.reprojection_term import Pixels, ReprojectionTerm
 from mocap.fit.state import Layout, State
 from mocap.fit.terms import Jacobian, Loss, Term
 from rigs.body import Body
@@ -132,6 +135,21 @@ def state(body: Body, layout: Layout) -> State:
     return State(quat, trans, betas, torch.from_numpy(random.normal(0, 0.02, (len(NAMES), 3))))
 
 
+def cameras() -> Cameras:
+    """Two lenses that bend, one of them a fisheye, in front of the stage."""
+    poses = torch.eye(4, dtype=torch.float64).repeat(2, 1, 1)
+    for index, angle in enumerate((0.2, 1.3)):
+        turn = Rotation.from_euler("x", 90, degrees=True) * Rotation.from_euler("z", angle)
+        poses[index, :3, :3] = torch.from_numpy(turn.as_matrix())
+        poses[index, :3, 3] = torch.tensor([0.1, 0.5, 5.0])
+    pair = torch.ones(2, 1, dtype=torch.float64)
+    lens = torch.tensor([[-0.1, 0.02, 1e-3, -1e-3], [0.03, -0.01, 0.0, 0.0]], dtype=torch.float64)
+    return Cameras(
+        ("one", "two"), pair * torch.tensor([1280.0, 720.0]).double(), 900 * torch.ones(2, 2).double(),
+        pair * torch.tensor([640.0, 360.0]).double(), lens, poses, ("pinhole", "fisheye"),
+    )  # fmt: skip
+
+
 def make_term(name: str, body: Body, layout: Layout) -> Term:
     """Each kind of term, with arbitrary data."""
     random = np.random.default_rng(4)
@@ -149,6 +167,14 @@ def make_term(name: str, body: Body, layout: Layout) -> Term:
         root = torch.from_numpy(random.normal(0, 0.02, (FRAMES, len(NAMES), 3, 3)))
         covariance = root @ root.mT + 1e-4 * torch.eye(3, dtype=torch.float64)
         return KeypointTerm(body.detector_model(NAMES), xyz, covariance, Loss())
+    if name == "pixels":
+        seen = torch.from_numpy(random.uniform(200, 600, (FRAMES, 2, len(NAMES), 2)))
+        seen[2, 1, 3] = torch.nan
+        sigma = torch.from_numpy(random.uniform(2, 9, (FRAMES, 2, len(NAMES))))
+        weight, bias = torch.from_numpy(random.uniform(0.2, 1, (2, len(NAMES)))), torch.ones(2, len(NAMES))
+        bias_px = torch.from_numpy(random.normal(0, 2, (2, len(NAMES), 2)))
+        pixels = Pixels(seen, sigma, weight, bias)
+        return ReprojectionTerm(body.detector_model(NAMES), cameras(), pixels, tail=3.0, bias_px=bias_px)
     if name == "limits":
         lower, upper = joint_limits(names)
         walls = (lower * 0.1, upper * 0.1)  # tight, so that most are broken
@@ -161,18 +187,47 @@ def make_term(name: str, body: Body, layout: Layout) -> Term:
     }[name]()
 
 
-@pytest.mark.parametrize("name", ["keypoints", "rest", "limits", "acceleration", "speed", "slip"])
+@pytest.mark.parametrize("name", ["keypoints", "pixels", "rest", "limits", "acceleration", "speed", "slip"])
 def test_jacobian(name: str, body: Body, layout: Layout, state: State) -> None:
     check_jacobian(Case(body, layout, state, make_term(name, body, layout)))
 
 
-@pytest.mark.parametrize("name", ["keypoints", "slip"])
+@pytest.mark.parametrize("name", ["keypoints", "pixels", "slip"])
 @pytest.mark.parametrize("solved_for", ["shape", "nothing"])
 def test_jacobian_where_the_border_is_known(
     name: str, solved_for: str, body: Body, layout: Layout, state: State
 ) -> None:
     smaller = replace(layout, num_keypoints=0, num_betas=layout.num_betas if solved_for == "shape" else 0)
     check_jacobian(Case(body, smaller, state, make_term(name, body, smaller)))
+
+
+@pytest.mark.parametrize("name", ["keypoints", "pixels"])
+def test_what_points_pass_on_is_all_that_their_residuals_say(
+    name: str, body: Body, layout: Layout, state: State
+) -> None:
+    """Reduced to three numbers a keypoint, the equations are those of every single residual."""
+    term = make_term(name, body, layout)
+    case = Case(body, layout, state, term)
+    none = BorderPrior(torch.zeros(layout.num_border).double(), torch.zeros(layout.num_border).double())
+    reduced = build(Problem(body, layout, (term,), none), state)
+    residual = term.residual(case.posed())
+    squared = (residual * residual).sum(-1)
+    share = term._share.flatten() if isinstance(term, ReprojectionTerm) else 1.0
+    weight = (term.loss.weight(squared, residual.shape[-1]) * share)[..., None]
+    by = dense(case)
+    gradient = by.T @ (residual * weight).flatten()
+    full = by.T @ (by * weight.expand_as(residual).flatten()[:, None])
+    inner, pose = FRAMES * layout.num_pose, layout.num_pose
+    scale = float(full.abs().max())
+    assert torch.allclose(reduced.gradient[:FRAMES].flatten(), gradient[:inner], atol=1e-9 * scale)
+    assert torch.allclose(reduced.border_gradient, gradient[inner:], atol=1e-9 * scale)
+    assert torch.allclose(reduced.corner, full[inner:, inner:], atol=1e-9 * scale)
+    for frame in range(FRAMES):
+        rows = slice(frame * pose, (frame + 1) * pose)
+        assert torch.allclose(reduced.bands[0][frame], full[rows, rows], atol=1e-9 * scale)
+        assert torch.allclose(reduced.border[frame], full[rows, inner:], atol=1e-9 * scale)
+    cost = 0.5 * (term.loss.value(squared, residual.shape[-1]) * share).sum()
+    assert reduced.costs[term.name] == pytest.approx(float(cost))
 
 
 def test_the_checker_names_a_wrong_column(body: Body, layout: Layout, state: State) -> None:
