@@ -152,7 +152,7 @@ def oks(
     outside = np.maximum(0, corner - size - found_px[:, None]) + np.maximum(
         0, found_px[:, None] - corner - 2 * size
     )
-    none = ~people.labelled.any(1)
+    none = ~np.atleast_1d(people.labelled.any(1))
     apart = np.where(none[:, None, None], outside, apart)
     exponent = (apart**2).sum(-1) / variance / (people.area_px2[:, None] + np.spacing(1)) / 2
     counts = people.labelled | none[:, None]

@@ -1,7 +1,7 @@
 """Numbers that say how good keypoints and joints are, with and without a truth to compare with.
 
 All of them take NaN for missing, leave it out, and return NaN where nothing is left. Those that judge found
-keypoints and people as the literature does (PCK, PCP, OKS, AP, F1) are in ``mocap.keypoint_metrics`` and here.
+keypoints and people as the literature does (PCK, PCP, OKS, AP, F1) come from ``mocap.keypoint_metrics``.
 """
 
 from __future__ import annotations
