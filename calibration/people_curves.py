@@ -122,15 +122,15 @@ def smoothed(view: PersonView, width_s: float) -> PersonView:
         return view
     known = torch.isfinite(view.xy_px).all(-1, keepdim=True)
     filled = torch.where(known, view.xy_px, 0.0)
+    row, last = torch.arange(len(view.time_s)), len(view.time_s) - 1
     total, weight = torch.zeros_like(filled), torch.zeros_like(filled[..., :1])
     for shift in range(-reach, reach + 1):
         share = 1 - abs(shift) / (reach + 1)
-        source = torch.arange(len(view.time_s)) + shift
-        inside = ((source >= 0) & (source < len(view.time_s)))[:, None, None, None]
-        source = source.clamp(0, len(view.time_s) - 1)
-        mirror = (torch.arange(len(view.time_s)) - shift).clamp(0, len(view.time_s) - 1)
+        ahead, behind = row + shift, row - shift
+        inside = ((ahead.clamp(0, last) == ahead) & (behind.clamp(0, last) == behind))[:, None, None, None]
+        source, mirror = ahead.clamp(0, last), behind.clamp(0, last)
         # Only pairs that balance each other: a one-sided mean would lag.
-        both = inside.roll(0, 0) & known[source] & known[mirror]
+        both = inside & known[source] & known[mirror]
         total = total + share * torch.where(both, filled[source], 0.0)
         weight = weight + share * both
     balanced = torch.where(known & (weight > 0), total / weight.clamp(min=1e-12), torch.nan)

@@ -38,7 +38,7 @@ class PeopleCameraReport:
     position_m: tuple[float, float, float]
     """Place of the lens in the world, metres."""
     position_std_mm: float
-    """Its standard deviation by the solve, millimetres; 0 for the first camera, which the others are against."""
+    """Its standard deviation by the solve, millimetres; 0 for the first camera, against which they stand."""
     rotation_std_deg: float
     """The same of its turn."""
     offset_s: float
@@ -91,7 +91,7 @@ def calibrate_from_take(
 ) -> tuple[Cameras, Clock, PeopleSummary]:
     """Calibrate a take's cameras from the people in it.
 
-    World: z up, floor at 0 under the feet, origin below where they walked, x to the right of the first camera.
+    World: z up, floor at 0 under the feet, origin below where they walked, x to the first camera's right.
 
     Args:
         keypoints: what each camera saw, people in no particular order.

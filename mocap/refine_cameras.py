@@ -2,9 +2,9 @@
 
 A detector's errors are slow and biased, and cameras that may move freely bend to them. So the calibration
 counts as what it is worth (a prior on every camera), a detector's constant errors are solved for beside the
-cameras, neighbouring instants share one observation, and a correction is taken only if views that are held out, in a
-part of the take that it has not seen, come out better by more than a tenth. The least correction that does as
-well as any is taken: one camera that was moved; all cameras a little; more; lenses as well.
+cameras, neighbouring instants share one observation, and a correction is taken only if views that are held
+out, in a part of the take that it has not seen, come out better by more than a tenth. The least correction
+that does as well as any is taken: one camera that was moved; all cameras a little; more; lenses as well.
 """
 
 from __future__ import annotations
@@ -400,9 +400,9 @@ def _moved_meanwhile(
     evidence = step.chi2_per_parameter
     bump = Bump(name, step.from_s, frame, change[name].moved_mm, change[name].turned_deg, evidence)
     text = (
-        f"camera {name} was moved by {bump.moved_mm:.0f} mm and {bump.turned_deg:.2f}° at {step.from_s:.2f} s "
-        f"(its frame {frame}); evidence {evidence:.0f}, moved above {THRESHOLD:g}: calibrate again, "
-        "or cut the take there"
+        f"camera {name} was moved by {bump.moved_mm:.0f} mm and {bump.turned_deg:.2f}° at "
+        f"{step.from_s:.2f} s (its frame {frame}); evidence {evidence:.0f}, moved above "
+        f"{THRESHOLD:g}: calibrate again, or cut the take there"
     )
     how = f"camera {name} from {step.from_s:.2f} s on"
     before_px = float(np.nanmean(later.held_out_px(cameras)))
