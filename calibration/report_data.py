@@ -15,11 +15,11 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d00", "#56b4e9", "#a4
 """Of the cameras, in turn; told apart by colour-blind readers too."""
 _GRID = (16, 9)
 """Cells of an image in which corners are counted, across and down."""
-_MOST_ARROWS = 1200
+_MOST_ARROWS = 450
 _MOST_BOARDS = 90
 _ELLIPSOID_PART = 0.12
 """Length of the longest half axis of an uncertainty, in parts of the rig's size: they are drawn larger."""
-_ARROW_PART = 0.035
+_ARROW_PART = 0.025
 """Length of a typical arrow, in parts of the image's width."""
 
 
@@ -29,8 +29,7 @@ def drawing(case: Case) -> dict[str, Any]:
     centers = cameras.centers_world
     size_m = float(torch.cdist(centers, torch.cat([centers, case.board_centers])).max())
     spread = max((case.spread_m(name) for name in case.names), default=0.0)
-    larger = 10.0 ** math.floor(math.log10(_ELLIPSOID_PART * size_m / spread)) if spread > 0 else 1.0
-    larger = max(1.0, larger)
+    larger = float(max(1, _round(_ELLIPSOID_PART * size_m / spread))) if spread > 0 else 1.0
     return {
         "cameras": [_camera(case, row, larger) for row in range(len(cameras))],
         "boards": _boards(case),
@@ -96,8 +95,7 @@ def _residuals(case: Case, row: int) -> dict[str, Any]:
     typical = (
         float(some.error_px[good & some.used].norm(dim=-1).median()) if (good & some.used).any() else 1.0
     )
-    larger = max(1, round(_ARROW_PART * width / max(typical, 1e-3)))
-    larger = int(f"{larger:.1g}".replace("e+0", "e")) if larger < 10 else round(larger, -len(str(larger)) + 1)
+    larger = max(1, _round(_ARROW_PART * width / max(typical, 1e-3)))
     return empty | {
         "arrows": [[round(v, 2) for v in arrow] for arrow in arrows.tolist()],
         "exaggeration": larger,
@@ -124,6 +122,12 @@ def _boards(case: Case) -> list[dict[str, Any]]:
 
 def _numbers(values: Tensor, digits: int = 4) -> list[float]:
     return [round(value, digits) for value in values.tolist()]
+
+
+def _round(value: float) -> int:
+    """The next smaller 1, 2 or 5 with noughts."""
+    decade = 10.0 ** math.floor(math.log10(max(value, 1.0)))
+    return int(decade * max(step for step in (1, 2, 5) if step * decade <= max(value, 1.0)))
 
 
 def _short(value: float) -> float:

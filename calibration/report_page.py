@@ -57,7 +57,7 @@ const reach=Math.max(...points.map(p=>Math.hypot(...p.map((v,i)=>v-middle[i]))))
 const add=(a,b,k=1)=>a.map((v,i)=>v+k*b[i]);
 function draw(){
  const[g,w,h]=fit(stage),cy=Math.cos(view.yaw),sy=Math.sin(view.yaw),cp=Math.cos(view.pitch),
- sp=Math.sin(view.pitch),away=3.2*reach,scale=1.32*Math.min(w,h*1.25)*view.zoom;
+ sp=Math.sin(view.pitch),away=3.2*reach,scale=1.9*Math.min(w,h*1.25)*view.zoom;
  const at=p=>{const q=add(p,middle,-1),x=cy*q[0]+sy*q[1],y=-sy*q[0]+cy*q[1],z=q[2],
   d=away+cp*y-sp*z;return d<0.05*reach?null:[w/2+scale*x/d,h/2-scale*(sp*y+cp*z)/d,d]};
  const line=(list,closed)=>{const s=list.map(at);if(s.some(v=>!v))return false;g.beginPath();
