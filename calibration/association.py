@@ -11,10 +11,12 @@ import numpy as np
 from .detection import BoardView
 from .turning import ClockLink
 
-_TRUSTED = 0.4
-"""Agreement of turning rates below which a link is noise and the clips' own times stand."""
-_BETTER = 0.1
-"""By how much the agreement elsewhere must exceed that at the clips' own times to be believed."""
+_TRUSTED, _TRUSTED_FAR = 0.4, 0.6
+"""Agreement of turning rates below which a link is noise: shifts of a frame or two, and longer ones."""
+_BETTER = 1.5
+"""How much worse the clips' own times must agree, in parts of what is missing to 1, for a longer shift."""
+_NEAR = 2.5
+"""Longest shift, in frames, that needs no more than to agree best: the adjustment corrects it."""
 _FRAME_PART = 0.35
 """Shifts below this part of a frame are left to the adjustment."""
 
@@ -58,7 +60,7 @@ def shifts(links: Sequence[ClockLink], names: Sequence[str], step_s: float) -> d
             continue
         best = max(reaching, key=lambda link: link.agreement)
         first, second = best.cameras
-        lag = _believed(best)
+        lag = _believed(best, step_s)
         name = second if first in total else first
         total[name] = total[first] + lag if first in total else total[second] - lag
         told[name] = Shift(0.0, best.agreement, best.rival)
@@ -68,9 +70,11 @@ def shifts(links: Sequence[ClockLink], names: Sequence[str], step_s: float) -> d
     }
 
 
-def _believed(link: ClockLink) -> float:
-    better = not link.at_zero > link.agreement - _BETTER  # also where zero could not be tried
-    return link.lag_s if link.agreement > _TRUSTED and better else 0.0
+def _believed(link: ClockLink, step_s: float) -> float:
+    if abs(link.lag_s) <= _NEAR * step_s:
+        return link.lag_s if link.agreement > _TRUSTED else 0.0
+    as_filmed = link.at_zero > 1.0 - _BETTER * (1.0 - link.agreement)  # not where zero could not be tried
+    return link.lag_s if link.agreement > _TRUSTED_FAR and not as_filmed else 0.0
 
 
 def associate(views: Sequence[BoardView], shift_s: Mapping[str, float], step_s: float) -> list[BoardView]:

@@ -6,7 +6,7 @@ Cholesky factor costs as much as the chain is long. What is left is a small dens
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -34,6 +34,10 @@ class ChainEquations:
     """(M, 6)"""
     coupling: Tensor
     """(M, 6, P)"""
+
+    def copy(self) -> ChainEquations:
+        """The same in memory of its own."""
+        return ChainEquations(*(getattr(self, part.name).clone() for part in fields(self)))
 
     def reduced(self, damping: float, free: Tensor) -> tuple[Tensor, Tensor]:
         """Schur complement on the free camera parameters, and its right-hand side."""

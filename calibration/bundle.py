@@ -26,12 +26,12 @@ from .lens_prior import LensPrior, prior_rows
 from .levenberg import descend
 from .mirror import mirrored
 from .observations import Noise, Observations, collect, measure_noise
-from .schur import POSE, Linearised, NormalEquations, normal_equations
+from .schur import POSE, Linearised, NormalEquations, inverse_of, normal_equations
 
 _MISSED_SIGMAS = 100.0
 """Price, in standard deviations, of a corner that the camera cannot see: more than any that it sees badly."""
-_ROUNDS, _REJECT_FROM = 4, 2
-"""Rounds, and the first that leaves out corners that fit badly: before it the cameras are too far off."""
+_REJECT_FROM = 2
+"""The first round that leaves out corners that fit badly: before it the cameras are too far off."""
 _TURN_STEPS = 8
 """Steps that a board gets to show that it fits better the other way round."""
 _ROUGH = 1e3
@@ -52,6 +52,8 @@ class BundleOptions:
     """Corners are never trusted more than this."""
     max_iterations: int = 60
     """Steps of each round."""
+    rounds: int = 4
+    """Rounds, each with the noise that the one before it showed; from the third on outliers are left out."""
     tolerance: float = 1e-7
     """Relative decrease of the cost that ends the last round; a thousand times that ends earlier ones."""
 
@@ -93,6 +95,8 @@ class Bundle:
     parameter_std: Tensor
     """(C, 6 + 4 + D) standard deviations of pose tangent and lens; 0 where fixed. On real footage the truth
     lies two to three times as far off."""
+    covariance: Tensor
+    """(C, 6 + 4 + D, 6 + 4 + D) of the same; rows of fixed parameters are 0."""
     iterations: int
     """Steps taken in all rounds."""
     converged: bool
@@ -155,8 +159,8 @@ def adjust(problem: Problem, options: BundleOptions | None = None) -> Bundle:
     use = seen.seen
     steps, converged = 0, False
     noise = _noise(problem, use, options)
-    for round_ in range(_ROUNDS):
-        last = round_ == _ROUNDS - 1
+    for round_ in range(options.rounds):
+        last = round_ == options.rounds - 1
         if round_ >= _REJECT_FROM:
             error = _error_px(problem).norm(dim=-1).nan_to_num(nan=torch.inf)
             use = seen.seen & (error < options.reject_sigmas * noise.per_corner(seen))
@@ -167,7 +171,7 @@ def adjust(problem: Problem, options: BundleOptions | None = None) -> Bundle:
         steps += more
         noise = _noise(problem, use, options)
     error = _error_px(problem)
-    spread = _Solver(problem, use, noise, options).parameter_std()
+    covariance = _Solver(problem, use, noise, options).covariance()
     return Bundle(
         cameras=problem.cameras,
         frames=seen.frames,
@@ -176,7 +180,8 @@ def adjust(problem: Problem, options: BundleOptions | None = None) -> Bundle:
         used=use & torch.isfinite(error).all(-1),
         shared=seen.shared,
         noise=noise,
-        parameter_std=spread,
+        parameter_std=covariance.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt(),
+        covariance=covariance,
         iterations=steps,
         converged=converged,
     )
@@ -258,13 +263,16 @@ class _Solver:
         )
         return problem, descent.steps, descent.converged
 
-    def parameter_std(self) -> Tensor:
-        """(C, 6 + 4 + D) standard deviations of the camera parameters, 0 where fixed."""
-        std = torch.zeros(self.free.shape, dtype=torch.float64)
+    def covariance(self) -> Tensor:
+        """(C, P, P) of each camera's parameters, rows of fixed ones 0."""
+        count = len(self.problem.cameras)
+        whole = torch.zeros(len(self.free), len(self.free), dtype=torch.float64)
         if self.free.any():
+            rows = torch.nonzero(self.free)[:, 0]
             reduced, _ = self._system(self.problem).reduced(0.0, self.free)
-            std[self.free] = torch.linalg.pinv(reduced, hermitian=True).diagonal().clamp(min=0).sqrt()
-        return std.reshape(len(self.problem.cameras), -1)
+            whole[rows[:, None], rows] = inverse_of(reduced)
+        blocks = whole.reshape(count, -1, count, whole.shape[0] // count)
+        return blocks[torch.arange(count), :, torch.arange(count)]
 
     def board_cost(self, problem: Problem) -> Tensor:
         """(F,) what the corners of every board pose add to the cost."""

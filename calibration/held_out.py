@@ -9,24 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import roma
 import torch
 from torch import Tensor
 
-from .boards import Board
 from .board_motion import carry
+from .boards import Board
 from .bundle import BundleOptions
 from .cameras import Cameras
 from .detection import BoardView
 from .extrinsics import fit_boards
+from .selection import usable_views
 from .timed_bundle import TimedBundle, adjust_timed
-from .timed_start import timed_problem
+from .timed_start import near_shared, timed_problem
 from .timed_views import CameraViews
 from .triangulation import triangulate
 
-_MISTAKE_PX = 20.0
-"""Errors beyond this, at 1280 pixels of width, are corners taken for others, whatever the cameras are."""
+_MISTAKE_PX = 5.0
+"""Corners this much farther off than their view's median, at 1280 pixels of width, were mistaken for others:
+wrong cameras are wrong for all corners of a view alike."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def judge_cameras(
         step_s: time between frames.
         options: how the motion is fitted.
     """
+    views = near_shared(usable_views(views))
     posed = fit_boards(cameras, views, board, options)
     if posed is None:
         return None
@@ -93,19 +97,38 @@ def judge_cameras(
     still = torch.zeros_like(problem.free.pose), torch.zeros_like(problem.free.lens)
     fitted = adjust_timed(replace(problem, free=problem.free._replace(pose=still[0], lens=still[1])))
     limit_px = _MISTAKE_PX * float(cameras.size_px.amax()) / 1280.0
-    rigid = [_near(error, limit_px) for error in fitted.error_px]
-    moved = _at_instants(fitted, problem.views, cameras, board)
+    error = [_without_mistakes(some, limit_px) for some in fitted.error_px]
+    rigid = [_present(some) for some in error]
+    moved = _at_instants(fitted, problem.views, cameras, board, error)
     xyz = triangulate(cameras, moved, 1.0).xyz_world
     left = (cameras.project(xyz)[0].transpose(-3, -2) - moved).reshape(-1, 2)
     square = _squares(xyz.reshape(-1, len(board.corners_xyz), 3), board)
     return HeldOut(
         rigid_px=_rms(torch.cat(rigid)),
-        free_px=_rms(_near(left, limit_px)),
+        free_px=_rms(_present(left)),
         square_std_m=float(square.std()) if len(square) > 1 else float("nan"),
         square_bias_m=float(square.mean()) if len(square) else float("nan"),
         squares=len(square),
         frames=len(moved) // len(board.corners_xyz),
         camera_px={name: _rms(some) for name, some in zip(cameras.names, rigid, strict=True)},
+    )
+
+
+def pooled(several: Sequence[HeldOut]) -> HeldOut:
+    """The figures of several judgements as one: root mean squares, and the mean of biases."""
+
+    def rms(values: Sequence[float]) -> float:
+        return (sum(value**2 for value in values) / len(values)) ** 0.5
+
+    return HeldOut(
+        rigid_px=rms([one.rigid_px for one in several]),
+        free_px=rms([one.free_px for one in several]),
+        square_std_m=rms([one.square_std_m for one in several]),
+        square_bias_m=sum(one.square_bias_m for one in several) / len(several),
+        squares=sum(one.squares for one in several),
+        frames=sum(one.frames for one in several),
+        camera_px={name: rms([one.camera_px[name] for one in several]) for name in several[0].camera_px},
+        train_px=rms([one.train_px for one in several]),
     )
 
 
@@ -123,7 +146,9 @@ def compare_cameras(one: Cameras, other: Cameras, xyz_world: Tensor) -> Repeatab
     seen = torch.where(inside, seen, torch.nan)
     theirs = triangulate(other, seen, 1.0).xyz_world
     good = torch.isfinite(theirs).all(-1)
-    rotation, shift = roma.rigid_points_registration(theirs[good], xyz_world[good])
+    rotation, shift = cast(
+        tuple[Tensor, Tensor], roma.rigid_points_registration(theirs[good], xyz_world[good])
+    )
     apart = (theirs[good] @ rotation.T + shift - xyz_world[good]).norm(dim=-1)
     center = (other.centers_world @ rotation.T + shift - one.centers_world).norm(dim=-1)
     turned = other.cam_from_world[:, :3, :3] @ rotation.T
@@ -136,7 +161,11 @@ def compare_cameras(one: Cameras, other: Cameras, xyz_world: Tensor) -> Repeatab
 
 
 def _at_instants(
-    fitted: TimedBundle, groups: Sequence[CameraViews], cameras: Cameras, board: Board
+    fitted: TimedBundle,
+    groups: Sequence[CameraViews],
+    cameras: Cameras,
+    board: Board,
+    error_px: Sequence[Tensor],
 ) -> Tensor:
     """(F * K, C, 2) corners of every shared instant as they would have been seen at its middle; NaN missing.
 
@@ -159,11 +188,11 @@ def _at_instants(
         at = torch.searchsorted(frames, views.frame)
         interval, part = state.motion.at(middle_s[at])
         wide = (len(views.own_s), views.xy_px.shape[1])
-        spread = (value[:, None].expand(wide).flatten() for value in (interval, part))
-        xyz = carry(state.motion, *spread, views.xyz_board.flatten(0, 1))
+        interval, part = (value[:, None].expand(wide).flatten() for value in (interval, part))
+        xyz = carry(state.motion, interval, part, views.xyz_board.flatten(0, 1))
         there = cameras[c : c + 1].project_each(xyz[None])[0][0].reshape(*wide, 2)
         seen = views.seen
-        xy[at[:, None].expand(wide)[seen], views.ids[seen], c] = (there - fitted.error_px[c])[seen]
+        xy[at[:, None].expand(wide)[seen], views.ids[seen], c] = (there - error_px[c])[seen]
     several = torch.isfinite(xy).all(-1).any(1).sum(-1) > 1
     return xy[several].flatten(0, 1)
 
@@ -175,10 +204,18 @@ def _squares(xyz: Tensor, board: Board) -> Tensor:
     return error[torch.isfinite(error)]
 
 
-def _near(error_px: Tensor, limit_px: float) -> Tensor:
-    """(N, 2) errors that are there and no mistakes."""
+def _without_mistakes(error_px: Tensor, limit_px: float) -> Tensor:
+    """(V, K, 2) errors, NaN where a corner was mistaken for something else."""
+    if not error_px.numel():
+        return error_px
+    typical = error_px.nanmedian(1, keepdim=True).values
+    return torch.where(((error_px - typical).norm(dim=-1) < limit_px)[..., None], error_px, torch.nan)
+
+
+def _present(error_px: Tensor) -> Tensor:
+    """(N, 2) the errors that are there."""
     flat = error_px.reshape(-1, 2)
-    return flat[flat.norm(dim=-1) < limit_px]
+    return flat[torch.isfinite(flat).all(-1)]
 
 
 def _rms(error_px: Tensor) -> float:

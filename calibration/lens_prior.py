@@ -30,6 +30,10 @@ class LensPrior:
     """k1, k2, k3."""
     tangential: float = 1e-3
     """p1 and p2."""
+    rational: float = 0.5
+    """k4, k5, k6."""
+    fisheye: float = 0.1
+    """Each of the four coefficients of a fisheye."""
 
 
 def prior_rows(cameras: Cameras, prior: LensPrior) -> tuple[Tensor, Tensor]:
@@ -46,8 +50,11 @@ def prior_rows(cameras: Cameras, prior: LensPrior) -> tuple[Tensor, Tensor]:
     std[:, :2] = prior.focal * focal[:, None]
     std[:, 2:4] = prior.center * cameras.size_px.amax(-1, keepdim=True)
     shapes = [prior.radial[0], prior.radial[1], prior.tangential, prior.tangential, prior.radial[2]]
+    shapes += [prior.rational] * 3
     for column, value in enumerate(shapes[: width - 4]):
         std[:, 4 + column] = value
+    fisheye = torch.tensor([model == "fisheye" for model in cameras.model])
+    std[fisheye, 4:8] = prior.fisheye
     aspect = torch.zeros(count, 1, width, dtype=torch.float64)
     aspect[:, 0, 0] = 1.0 / (prior.aspect * focal)
     aspect[:, 0, 1] = -aspect[:, 0, 0]

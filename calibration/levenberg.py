@@ -27,6 +27,7 @@ def descend(
     *,
     tolerance: float,
     max_steps: int,
+    least: float = 0.0,
 ) -> tuple[State, Descent]:
     """Minimise a cost.
 
@@ -36,21 +37,25 @@ def descend(
         stepper: linearises at a state and returns the function from a damping factor to the next state.
         tolerance: relative decrease of the cost that ends it.
         max_steps: most steps.
+        least: decrease of the cost that ends it as well; where the cost is half a sum of squares in standard
+            deviations, a hundredth is of no consequence whatever the sum.
     """
     damping, smallest, largest = _DAMPING
     now = cost(state)
     for step in range(max_steps):
         stepped = stepper(state)
+        easier = 0.1
         while damping < largest:
             trial = stepped(damping)
             gain = now - (then := cost(trial))
             if gain > 0:
                 break
-            damping *= 10.0
+            # Where one factor just failed, the next step does not try it again.
+            damping, easier = 10.0 * damping, 1.0
         else:
             return state, Descent(step, True)
-        state, damping = trial, max(damping / 10.0, smallest)
-        if gain <= tolerance * now:
+        state, damping = trial, max(easier * damping, smallest)
+        if gain <= max(tolerance * now, least):
             return state, Descent(step + 1, True)
         now = then
     return state, Descent(max_steps, False)

@@ -213,7 +213,8 @@ def _scanned_limit2(k: Tensor, radial2: Tensor) -> Tensor:
     steps = torch.arange(1, _SCAN_STEPS + 1, dtype=k.dtype, device=k.device) / (_SCAN_STEPS + 1)
     radius = reach[:, None] * steps
     xy = (radius[:, :, None, None] * way).flatten(1, 2)
-    folded = (torch.linalg.det(_d_point(xy, k)) <= 0).unflatten(1, (_SCAN_STEPS, _SCAN_ANGLES)).any(2)
+    (a, b), (c, d) = (row.unbind(-1) for row in _d_point(xy, k).unbind(-2))
+    folded = (a * d - b * c <= 0).unflatten(1, (_SCAN_STEPS, _SCAN_ANGLES)).any(2)
     first = torch.where(folded, radius, torch.inf).amin(1)
     # One step back: the fold lies between the last good sample and the first bad one.
     return (first - reach / (_SCAN_STEPS + 1)).clamp(min=0) ** 2

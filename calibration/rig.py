@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from .association import Shift, associate, frame_step_s, shifts
 from .boards import Board
-from .bundle import Bundle, BundleOptions, build
+from .bundle import Bundle, BundleOptions
 from .cameras import Cameras
 from .clocks import CameraClock
 from .detection import BoardView
 from .errors import CalibrationError
-from .extrinsics import PairAgreement, first_poses, fit_boards
-from .held_out import HeldOut, Repeatability
-from .intrinsics import Intrinsics, IntrinsicsOptions, adjust_lenses, calibrate_intrinsics
+from .extrinsics import PairAgreement, fit_boards
+from .held_out import HeldOut, Repeatability, compare_cameras, judge_cameras, pooled
+from .intrinsics import Intrinsics, IntrinsicsOptions, calibrate_lenses
+from .rig_solve import Clockwork, Solved, clock_parameters, instants, solve_rig
 from .schur import POSE
 from .selection import choose_frames, usable_views
+from .timed_bundle import TimePrior
 from .triangulation import triangulate
+from .turning import clock_links
 from .world import World, to_world
 
 Size = tuple[int, int]
 
+BLOCK = 6
+"""Neighbouring frames that stay together when footage is split: their errors are no strangers."""
+_LENS_VIEWS = 40
+"""Views of the shared clip that a lens's first solve is made of."""
+_LEAST_TRIAL = 10
+"""Shared frames below which none is done without."""
 _FAR_OFF = 1.5 / 1280.0
 """Error, in widths of the image, below which a dropped corner is the tail of the noise, no contradiction."""
 
@@ -36,7 +46,18 @@ class RigOptions:
     max_frames: int = 150
     """Most shared frames, and most views of each lens, that are solved with."""
     held_out: float = 0.2
-    """Part of the shared frames that a trial solve does without, to be predicted by it."""
+    """Part of the shared frames that a trial solve without time does without, to be predicted by it."""
+    clocks: bool = True
+    """Cameras run freely: find their clocks and the board's motion between frames. Without, images of one
+    frame number are taken for simultaneous."""
+    max_shift_s: float = 5.0
+    """Largest shift of a whole clip that is looked for, seconds."""
+    halves: bool = True
+    """Solve each half of the footage for itself as well, to be judged by the other."""
+    choose_lens: bool = True
+    """Choose each lens's model and coefficients by the error of unseen views."""
+    time: TimePrior = field(default_factory=TimePrior)
+    """What is known of clocks, shutters and hands."""
     bundle: BundleOptions = field(default_factory=BundleOptions)
     """How the adjustments are done."""
 
@@ -150,21 +171,22 @@ def calibrate_rig(
     board: Board,
     *,
     size_px: Mapping[str, Size],
-    time_s: Mapping[int, float],
+    time_s: Mapping[int, float] | None = None,
     options: RigOptions | None = None,
 ) -> RigCalibration:
     """Calibrate cameras from a board that they saw together.
 
     The lens of each camera comes from its own footage where there is some, else from the shared clip; in
-    the final adjustment lenses, camera poses and board poses are free together. Views by one camera and
-    by several have noise of their own, so that clocks that disagree do not bend the lenses.
+    the final adjustment lenses, cameras, clocks and the board's path are free together.
 
     Args:
-        rig_views: what all cameras saw of the board; one frame number is one instant.
+        rig_views: what all cameras saw of the board, each at its own times. With ``options.clocks`` frame
+            numbers do not matter, views are put together by their times; without, one number is one instant.
         lens_views: by camera, views that were filmed for its lens alone; may lack cameras.
         board: the board.
         size_px: image width and height of every camera; its order is that of the result.
-        time_s: time of every frame number of ``rig_views``.
+        time_s: time of every frame number of ``rig_views``; only without ``options.clocks``, where it
+            defaults to the mean of the views' own times.
         options: how.
 
     Raises:
@@ -175,52 +197,44 @@ def calibrate_rig(
     if len(names) < 2:
         raise CalibrationError(f"there is board footage of {len(names)} camera; two at least are needed")
     own = frozenset(name for name in names if usable_views(lens_views.get(name, ())))
-    lens_options = IntrinsicsOptions(max_frames=options.max_frames, bundle=options.bundle)
-    lenses: dict[str, Intrinsics] = {}
-    for name in names:
-        views = lens_views[name] if name in own else [view for view in rig_views if view.camera == name]
-        if not views:
-            raise CalibrationError(f"camera {name}: the board was not found in any of its frames")
-        lenses[name] = calibrate_intrinsics(views, board, size_px[name], options=lens_options)
-    ideal = _as_batch(lenses)
-    chosen = choose_frames(rig_views, size_px, options.max_frames)
-    held = _held_out(chosen, options.held_out)
-    trial = _trial(rig_views, lenses, board, ideal, _Split(chosen, held), options)
-    final, pairs = _solve(_of_frames(rig_views, chosen), lenses, board, ideal, options)
-    first = min(frame for frame in final.frames if frame >= 0)
-    world = to_world(
-        final.cameras,
-        rig_views,
-        board,
-        size_px=size_px,
-        time_s=time_s,
-        fallback=final.world_from_board[final.frames.index(first)],
-        options=options.bundle,
-    )
+    lenses = _lenses(rig_views, lens_views, own, board, size_px, options)
+    work: Clockwork | None = None
+    shift = {name: Shift(0.0, 1.0, 0.0) for name in names}
+    if options.clocks:
+        step_s = frame_step_s(rig_views)
+        shift = _shifts(rig_views, lenses, board, step_s, options)
+        shift_s = {name: one.shift_s for name, one in shift.items()}
+        rig_views = associate(rig_views, shift_s, step_s)
+        work = Clockwork(shift_s, step_s, options.time)
+        time_s = None
+    chosen = choose_frames(rig_views, size_px, options.max_frames, window=6 if options.clocks else 1)
+    some = _of_frames(rig_views, chosen)
+    solve = partial(solve_rig, lenses=lenses, own=own, board=board, clockwork=work)
+    final = solve(some, options=options.bundle)
+    trial = _halves(some, solve, final, board, work, options) if work and options.halves else None
+    single = _trial(rig_views, solve, board, chosen, options) if not work and options.halves else None
+    clocks = {name: _clock(final, row, shift[name]) for row, name in enumerate(names)}
+    time_s = _times(rig_views, clocks) if time_s is None else time_s
+    world = _world(final, rig_views, board, size_px, time_s, options)
+    held = trial[0] if trial else None
     return RigCalibration(
         cameras=world.cameras,
-        bundle=final,
+        bundle=final.bundle,
         lenses=lenses,
         own_lens_clip=own,
-        pairs=pairs,
+        pairs=final.pairs,
         world=world,
-        frames=tuple(chosen),
-        held_out_rms_px=trial.held_out_rms_px,
-        trained_rms_px=trial.trained_rms_px,
-        squares=trial.squares,
-        clocks={name: CameraClock() for name in names},
-        covariance=torch.diag_embed(final.parameter_std.square()),
-        residuals={},
+        frames=tuple(sorted(frame for frame in final.bundle.frames if frame >= 0)),
+        held_out_rms_px=held.rigid_px if held else single.rms_px if single else float("nan"),
+        trained_rms_px=held.train_px if held else single.trained_px if single else float("nan"),
+        squares=_square_check(held) if held or not single else single.squares,
+        clocks=clocks,
+        covariance=final.covariance,
+        residuals=_residuals(final, names),
         path=_path(final, world, time_s),
-        held_out=None,
-        repeatability=None,
+        held_out=held,
+        repeatability=trial[1] if trial else None,
     )
-
-
-def _path(final: Bundle, world: World, time_s: Mapping[int, float]) -> BoardPath:
-    shared = [(i, frame) for i, frame in enumerate(final.frames) if frame >= 0]
-    times = torch.tensor([time_s[frame] for _, frame in shared], dtype=torch.float64)
-    return BoardPath(times, world.world_from_rig @ final.world_from_board[[i for i, _ in shared]])
 
 
 def check_squares(cameras: Cameras, views: Sequence[BoardView], board: Board) -> SquareCheck:
@@ -238,17 +252,45 @@ def check_squares(cameras: Cameras, views: Sequence[BoardView], board: Board) ->
     return SquareCheck(float(error.mean()), float(error.std()), len(error))
 
 
-def _as_batch(lenses: Mapping[str, Intrinsics]) -> Cameras:
-    """All lenses, each camera at the origin."""
-    each = [lens.camera for lens in lenses.values()]
-    return Cameras(
-        names=tuple(lenses),
-        size_px=torch.cat([camera.size_px for camera in each]),
-        focal_px=torch.cat([camera.focal_px for camera in each]),
-        center_px=torch.cat([camera.center_px for camera in each]),
-        distortion=torch.cat([camera.distortion for camera in each]),
-        cam_from_world=torch.cat([camera.cam_from_world for camera in each]),
-    )
+def _lenses(
+    rig_views: Sequence[BoardView],
+    lens_views: Mapping[str, Sequence[BoardView]],
+    own: frozenset[str],
+    board: Board,
+    size_px: Mapping[str, Size],
+    options: RigOptions,
+) -> dict[str, Intrinsics]:
+    """Each camera's lens for itself: to the last digit from footage of its own, roughly from the shared clip.
+
+    The final adjustment has the shared clip, but of the lens clips only the poses that are found here.
+    """
+    views = {
+        name: lens_views[name] if name in own else [view for view in rig_views if view.camera == name]
+        for name in size_px
+    }
+    for name, some in views.items():
+        if not some:
+            raise CalibrationError(f"camera {name}: the board was not found in any of its frames")
+    rough = replace(options.bundle, tolerance=1e-4, max_iterations=15, rounds=3)
+    found: dict[str, Intrinsics] = {}
+    for mine, bundle, most in ((True, options.bundle, options.max_frames), (False, rough, _LENS_VIEWS)):
+        group = {name: some for name, some in views.items() if (name in own) == mine}
+        if group:
+            lens = IntrinsicsOptions(max_frames=most, choose_kind=options.choose_lens, bundle=bundle)
+            found |= calibrate_lenses(group, board, size_px, options=lens)
+    width = max(lens.camera.distortion.shape[-1] for lens in found.values())
+    return {name: found[name].padded(width) for name in size_px}
+
+
+def _shifts(
+    views: Sequence[BoardView],
+    lenses: Mapping[str, Intrinsics],
+    board: Board,
+    step_s: float,
+    options: RigOptions,
+) -> dict[str, Shift]:
+    cameras = {name: lens.camera for name, lens in lenses.items()}
+    return shifts(clock_links(views, cameras, board, step_s, options.max_shift_s), list(lenses), step_s)
 
 
 def _of_frames(views: Sequence[BoardView], frames: Sequence[int] | set[int]) -> list[BoardView]:
@@ -256,86 +298,162 @@ def _of_frames(views: Sequence[BoardView], frames: Sequence[int] | set[int]) -> 
     return [view for view in usable_views(views) if view.frame in wanted]
 
 
-def _held_out(frames: Sequence[int], part: float) -> list[int]:
-    """Evenly spread frames to do without; none where every frame is needed."""
-    if len(frames) < 10:
-        return []
-    step = max(2, round(1.0 / part))
-    return list(frames[step // 2 :: step])
+def _clock(final: Solved, row: int, shift: Shift) -> CameraClock:
+    if final.timed is None:
+        return CameraClock()
+    value, std = clock_parameters(final.timed, row)
+    return CameraClock(
+        offset_s=float(value[0]),
+        std_s=float(std[0]),
+        shift_s=shift.shift_s,
+        drift_ppm=1e6 * float(value[1]),
+        drift_std_ppm=1e6 * float(std[1]),
+        middle_s=final.views[row].middle_s,
+        line_delay_s=float(value[2]),
+        line_delay_std_s=float(std[2]),
+        jitter_s=final.timed.jitter_s,
+        agreement=shift.agreement,
+        rival=shift.rival,
+    )
 
 
-def _solve(
+def _times(views: Sequence[BoardView], clocks: Mapping[str, CameraClock]) -> dict[int, float]:
+    """Rig time of every frame number, the mean of its views."""
+    times: dict[int, list[float]] = {}
+    for view in views:
+        times.setdefault(view.frame, []).append(clocks[view.camera].rig_time_s(view.time_s))
+    return {frame: sum(some) / len(some) for frame, some in times.items()}
+
+
+def _world(
+    final: Solved,
     views: Sequence[BoardView],
-    lenses: Mapping[str, Intrinsics],
     board: Board,
-    ideal: Cameras,
+    size_px: Mapping[str, Size],
+    time_s: Mapping[int, float],
     options: RigOptions,
-) -> tuple[Bundle, tuple[PairAgreement, ...]]:
-    """First poses, then one adjustment of everything."""
-    start = first_poses(views, board, ideal)
-    together = [view for view in views if view.frame in start.world_from_board]
-    boards = dict(start.world_from_board)
-    alone, poses = _lens_frames(lenses, start.cameras)
-    problem = build([*together, *alone], board, start.cameras, boards | poses)
-    # A term that a lens gave up for itself would fold here too.
-    free = torch.cat([lens.free_lens for lens in lenses.values()])
-    return adjust_lenses(replace(problem, free_lens=free), options.bundle), start.pairs
+) -> World:
+    first = min(frame for frame in final.bundle.frames if frame >= 0)
+    return to_world(
+        final.cameras,
+        views,
+        board,
+        size_px=size_px,
+        time_s=time_s,
+        fallback=final.bundle.world_from_board[final.bundle.frames.index(first)],
+        options=options.bundle,
+    )
 
 
-def _lens_frames(
-    lenses: Mapping[str, Intrinsics], cameras: Cameras
-) -> tuple[list[BoardView], dict[int, Tensor]]:
-    """Views that each camera explains for itself, under negative frame numbers, and the board poses in them.
+def _path(final: Solved, world: World, time_s: Mapping[int, float]) -> BoardPath:
+    shared = [(i, frame) for i, frame in enumerate(final.bundle.frames) if frame >= 0]
+    if final.timed is not None:
+        times = instants(final.views, final.timed, torch.tensor(final.bundle.frames))
+    else:
+        times = torch.tensor([time_s[frame] for _, frame in shared], dtype=torch.float64)
+    order = times.argsort(stable=True)
+    poses = world.world_from_rig @ final.bundle.world_from_board[[i for i, _ in shared]]
+    return BoardPath(times[order], poses[order])
 
-    Where a lens has no footage of its own these are images of the shared clip once more: whatever the
-    cameras' clocks do to the board's place between them, its shape in one image speaks of the lens alone.
+
+def _residuals(final: Solved, names: Sequence[str]) -> dict[str, CameraResiduals]:
+    found: dict[str, CameraResiduals] = {}
+    if final.timed is None:
+        return found
+    for row, (name, views) in enumerate(zip(names, final.views, strict=True)):
+        which = views.seen & views.shared[:, None]
+        wide = which.shape
+        found[name] = CameraResiduals(
+            frame=views.frame[:, None].expand(wide)[which],
+            time_s=views.own_s[:, None].expand(wide)[which],
+            corner=views.ids[which],
+            xy_px=views.xy_px[which],
+            error_px=final.timed.error_px[row][which],
+            used=final.timed.used[row][which],
+        )
+    return found
+
+
+def _square_check(held: HeldOut | None) -> SquareCheck:
+    if held is None:
+        return SquareCheck(float("nan"), float("nan"), 0)
+    return SquareCheck(held.square_bias_m, held.square_std_m, held.squares)
+
+
+def _halves(
+    views: Sequence[BoardView],
+    solve: Callable[..., Solved],
+    final: Solved,
+    board: Board,
+    work: Clockwork,
+    options: RigOptions,
+) -> tuple[HeldOut, Repeatability] | None:
+    """Each half of the blocks of frames solved for itself and judged by the other; None where too little.
+
+    The halves start from nothing, as the whole did: what the other half knows does not leak into them.
     """
-    views: list[BoardView] = []
-    poses: dict[int, Tensor] = {}
-    for lens, world_from_cam in zip(lenses.values(), torch.linalg.inv(cameras.cam_from_world), strict=True):
-        for view in lens.views:
-            cam_from_board = lens.bundle.world_from_board[lens.bundle.frames.index(view.frame)]
-            frame = -1 - len(poses)
-            views.append(replace(view, frame=frame))
-            poses[frame] = world_from_cam @ cam_from_board
-    return views, poses
+    if final.timed is None:
+        return None
+    parts = [[view for view in views if (view.frame // BLOCK) % 2 == half] for half in (0, 1)]
+    quick = replace(options.bundle, tolerance=max(options.bundle.tolerance, 1e-6))
+    judged: list[HeldOut] = []
+    solved: list[Solved] = []
+    for half, mine in enumerate(parts):
+        if len({view.frame for view in mine}) < BLOCK - 1:
+            return None
+        try:
+            one = solve(mine, options=quick)
+        except CalibrationError:
+            return None
+        clock = one.timed.state.clock[:, 0].tolist() if one.timed else []
+        offset_s = dict(zip(one.cameras.names, clock, strict=True))
+        score = judge_cameras(
+            one.cameras, parts[1 - half], board, offset_s=offset_s, step_s=work.step_s, options=quick
+        )
+        if score is None:
+            return None
+        solved.append(one)
+        judged.append(replace(score, train_px=one.timed.rms_px() if one.timed else float("nan")))
+    poses = final.bundle.world_from_board
+    xyz = (poses[:, None, :3, :3] @ board.corners_xyz[:, :, None])[..., 0] + poses[:, None, :3, 3]
+    # The halves do not share the final cameras' frame: points are taken from the first half's.
+    xyz = _into(final.cameras, solved[0].cameras, xyz.flatten(0, 1))
+    return pooled(judged), compare_cameras(solved[0].cameras, solved[1].cameras, xyz)
 
 
-class _Split(NamedTuple):
-    """Shared frames of a trial."""
+def _into(one: Cameras, other: Cameras, xyz: Tensor) -> Tensor:
+    """Points in the frame of other cameras, by their first cameras."""
+    move = torch.linalg.inv(other.cam_from_world[0]) @ one.cam_from_world[0]
+    return xyz @ move[:3, :3].T + move[:3, 3]
 
-    chosen: Sequence[int]
-    held_out: Sequence[int]
 
+@dataclass(frozen=True)
+class _Trial:
+    """How well a solve without time predicts frames that it did not have."""
 
-class _Trial(NamedTuple):
-    """How well a solve predicts frames that it did not have."""
-
-    held_out_rms_px: float
-    trained_rms_px: float
+    rms_px: float
+    trained_px: float
     squares: SquareCheck
 
 
 def _trial(
     views: Sequence[BoardView],
-    lenses: Mapping[str, Intrinsics],
+    solve: Callable[..., Solved],
     board: Board,
-    ideal: Cameras,
-    split: _Split,
+    chosen: Sequence[int],
     options: RigOptions,
-) -> _Trial:
-    """Solve without some frames and predict them; NaN where the rest does not link the cameras."""
-    nothing = _Trial(float("nan"), float("nan"), SquareCheck(float("nan"), float("nan"), 0))
-    held = _of_frames(views, split.held_out)
+) -> _Trial | None:
+    """Solve without some frames and predict them; None where the rest does not link the cameras."""
+    step = max(2, round(1.0 / options.held_out))
+    held = _of_frames(views, chosen[step // 2 :: step]) if len(chosen) >= _LEAST_TRIAL else []
     if not held:
-        return nothing
+        return None
     try:
-        solved, _ = _solve(
-            _of_frames(views, set(split.chosen) - set(split.held_out)), lenses, board, ideal, options
-        )
+        solved = solve(_of_frames(views, set(chosen) - {view.frame for view in held}), options=options.bundle)
     except CalibrationError:
-        return nothing
+        return None
     fitted = fit_boards(solved.cameras, held, board, options.bundle)
     if fitted is None:
-        return nothing
-    return _Trial(fitted.rms_px(), solved.rms_px(solved.shared), check_squares(solved.cameras, held, board))
+        return None
+    trained = solved.bundle.rms_px(solved.bundle.shared)
+    return _Trial(fitted.rms_px(), trained, check_squares(solved.cameras, held, board))

@@ -65,6 +65,13 @@ class NormalEquations:
         return -torch.linalg.solve(_damped(self.board, damping), slope)
 
 
+def inverse_of(matrix: Tensor) -> Tensor:
+    """Inverse of a (P, P) Hessian whose parameters have very different sizes; 0 along what nothing tells."""
+    scale = matrix.diagonal().clamp(min=1e-300).rsqrt()
+    inverse = torch.linalg.pinv(scale[:, None] * matrix * scale, rtol=1e-13, hermitian=True)
+    return scale[:, None] * inverse * scale
+
+
 def _damped(blocks: Tensor, damping: float) -> Tensor:
     """Blocks with their diagonal raised; never quite singular, even where nothing was seen."""
     diagonal = blocks.diagonal(dim1=-2, dim2=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -17,9 +18,8 @@ _GRID = (6, 4)
 """Cells of the image, across and down, in which corners should lie."""
 _PAIR_GAIN = 4.0
 """Worth of the first frame that two cameras share, in newly covered cells."""
-_STEADY_PX = 8.0
-"""Motion from one examined frame to the next, at 1280 pixels of width, that halves the worth of a frame:
-a fast board is blurred, and cameras without a common clock see it at different places."""
+_WINDOW = 6
+"""Frames that are taken together where the board's motion matters: its path needs neighbours."""
 
 
 def usable_views(views: Sequence[BoardView]) -> list[BoardView]:
@@ -61,41 +61,65 @@ def shared_frames(views: Sequence[BoardView]) -> dict[int, list[BoardView]]:
 
 
 def choose_frames(
-    views: Sequence[BoardView], size_px: Mapping[str, tuple[int, int]], count: int
+    views: Sequence[BoardView], size_px: Mapping[str, tuple[int, int]], count: int, *, window: int = _WINDOW
 ) -> list[int]:
-    """At most ``count`` of the frames that several cameras share, ascending.
+    """At most ``count`` frames, ascending, in windows of neighbours of which some are shared by cameras.
 
-    Greedy: each frame is worth the image cells that it covers in each camera and the pairs of cameras
-    that it links, less for what is covered already and less for fast motion. Deterministic.
+    Greedy: each window is worth the image cells that it covers in each camera and the pairs of cameras that
+    it links, less for what is covered already. Fast frames are as good as slow ones: what a camera sees of
+    them is blurred along the motion, but they reach where slow ones do not. Deterministic.
 
     Args:
         views: views of all cameras.
         size_px: width and height of every camera's image.
         count: most frames to return.
+        window: frames taken together; 1 where every frame stands for itself.
     """
-    frames = shared_frames(views)
-    covers = {frame: [c for view in some for c in _cells(view, size_px)] for frame, some in frames.items()}
-    pairs = {f: list(combinations(sorted(view.camera for view in some), 2)) for f, some in frames.items()}
-    steady = _steadiness(views, size_px)
-    cell_count: dict[tuple[str, int, int], int] = defaultdict(int)
-    pair_count: dict[tuple[str, str], int] = defaultdict(int)
+    shared = shared_frames(views)
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for frame in sorted({view.frame for view in usable_views(views)}) if window > 1 else shared:
+        numbers[frame // window].append(frame)
+    if sum(len(some) for some in numbers.values()) <= count:
+        return sorted(frame for some in numbers.values() for frame in some)
+    cells, pairs = _worth(views, size_px, shared, window)
+    covered: dict[object, int] = defaultdict(int)
+
+    def worth(key: int) -> float:
+        gain = sum(1.0 / (1 + covered[cell]) for cell in cells[key])
+        return gain + sum(_PAIR_GAIN / (1 + covered[pair]) for pair in pairs[key])
+
+    # What a window is worth only falls while others are taken: an old worth is a bound.
+    heap = [(-worth(key), key) for key in numbers if pairs[key]]
+    heapq.heapify(heap)
     chosen: list[int] = []
-    left = list(frames)
-    while left and len(chosen) < count:
-
-        def worth(frame: int) -> float:
-            cells = sum(1.0 / (1 + cell_count[cell]) for cell in covers[frame])
-            links = sum(_PAIR_GAIN / (1 + pair_count[pair]) for pair in pairs[frame])
-            return (cells + links) * steady.get(frame, 0.5)
-
-        best = max(left, key=lambda frame: (worth(frame), -frame))
-        for cell in covers[best]:
-            cell_count[cell] += 1
-        for pair in pairs[best]:
-            pair_count[pair] += 1
-        chosen.append(best)
-        left.remove(best)
+    while heap:
+        _, key = heapq.heappop(heap)
+        now = worth(key)
+        if heap and now < -heap[0][0]:
+            heapq.heappush(heap, (-now, key))
+            continue
+        if len(chosen) + len(numbers[key]) > count:
+            break
+        chosen += numbers[key]
+        for thing in (*cells[key], *pairs[key]):
+            covered[thing] += 1
     return sorted(chosen)
+
+
+def _worth(
+    views: Sequence[BoardView],
+    size_px: Mapping[str, tuple[int, int]],
+    shared: Mapping[int, Sequence[BoardView]],
+    window: int,
+) -> tuple[dict[int, list[tuple[str, int, int]]], dict[int, list[tuple[str, str]]]]:
+    """By window, the cells that are covered and the pairs of cameras that are linked, frame by frame."""
+    cells: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    pairs: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for view in usable_views(views):
+        cells[view.frame // window] += _cells(view, size_px)
+    for frame, some in shared.items():
+        pairs[frame // window] += combinations(sorted({view.camera for view in some}), 2)
+    return cells, pairs
 
 
 def coverage(views: Sequence[BoardView], size_px: Mapping[str, tuple[int, int]]) -> dict[str, float]:
@@ -110,26 +134,6 @@ def _cells(view: BoardView, size_px: Mapping[str, tuple[int, int]]) -> list[tupl
     part = (view.xy_px.numpy() + 0.5) / np.asarray(size_px[view.camera]) * _GRID
     inside = np.unique(np.clip(part.astype(int), 0, np.asarray(_GRID) - 1), axis=0)
     return [(view.camera, int(x), int(y)) for x, y in inside]
-
-
-def _steadiness(views: Sequence[BoardView], size_px: Mapping[str, tuple[int, int]]) -> dict[int, float]:
-    """Worth of every frame between 0 and 1, by the fastest motion that a camera saw in it."""
-    at = {(view.camera, view.frame): view for view in views}
-    worth: dict[int, float] = {}
-    for (camera, frame), view in at.items():
-        moves = [_motion_px(view, at[key]) for key in ((camera, frame - 1), (camera, frame + 1)) if key in at]
-        if moves:
-            value = 1.0 / (1.0 + min(moves) * 1280.0 / max(size_px[camera]) / _STEADY_PX)
-            worth[frame] = min(worth.get(frame, 1.0), value)
-    return worth
-
-
-def _motion_px(one: BoardView, other: BoardView) -> float:
-    """Median motion of the corners that both views have, pixels; infinite where they have none."""
-    _, here, there = np.intersect1d(one.ids.numpy(), other.ids.numpy(), return_indices=True)
-    if len(here) == 0:
-        return float("inf")
-    return float(np.median(np.linalg.norm(one.xy_px.numpy()[here] - other.xy_px.numpy()[there], axis=-1)))
 
 
 def _appearance(view: BoardView, board: Board, size_px: tuple[int, int]) -> NDArray[np.float64]:

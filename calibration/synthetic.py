@@ -156,6 +156,77 @@ def look_at_board(
     return BoardScene(cameras, board, world_from_board, tuple(views), rate_hz)
 
 
+@dataclass(frozen=True)
+class FreeRun:
+    """How cameras without a common clock run."""
+
+    offset_s: Sequence[float] = ()
+    """Seconds to add to each camera's own times to have the rig's; empty for none."""
+    drift: Sequence[float] = ()
+    """Seconds that each camera's clock loses in a second; empty for none."""
+    line_delay_s: float = 0.0
+    """From one row of an image to the next; an image has the time of its middle row."""
+    jitter_s: float = 0.0
+    """Standard deviation of the times of single frames, which no file tells."""
+
+
+def film_freely(
+    cameras: Cameras,
+    board: Board,
+    world_from_board: Tensor,
+    path_hz: float,
+    rate_hz: float,
+    run: FreeRun,
+    *,
+    noise_px: float = 0.2,
+    seed: int = 0,
+) -> BoardScene:
+    """What free-running cameras see of a moving board, each at its own times; frames count their images.
+
+    Args:
+        cameras: the cameras.
+        board: the board.
+        world_from_board: (P, 4, 4) its path, finely sampled, metres.
+        path_hz: samples of the path per second.
+        rate_hz: images of every camera per second of its own clock.
+        run: their clocks and shutters.
+        noise_px: standard deviation of a coordinate, pixels.
+        seed: of noise and jitter.
+
+    Returns:
+        The scene; its board poses are those at the nominal time of every image.
+    """
+    generator = np.random.default_rng(seed)
+    own_s = torch.arange(int(len(world_from_board) / path_hz * rate_hz), dtype=torch.float64) / rate_hz
+    middle_row = (cameras.size_px[:, 1] - 1.0) / 2.0
+    views: list[BoardView] = []
+    for c, name in enumerate(cameras.names):
+        drift, offset_s = run.drift[c] if run.drift else 0.0, run.offset_s[c] if run.offset_s else 0.0
+        jitter = torch.from_numpy(generator.normal(size=len(own_s))) * run.jitter_s
+        rig_s = own_s + offset_s + drift * (own_s - own_s.mean()) + jitter
+        row = middle_row[c].expand(len(own_s), len(board.corners_xyz))
+        xy = torch.empty(0)
+        for _ in range(4 if run.line_delay_s else 1):  # the row decides the time, and the time the row
+            at = (rig_s[:, None] + run.line_delay_s * (row - middle_row[c])) * path_hz
+            pose = _between(world_from_board, at.flatten().clamp(0, len(world_from_board) - 1))
+            corners = board.corners_xyz.repeat(len(own_s), 1)
+            xyz = (pose[:, :3, :3] @ corners[..., None])[..., 0] + pose[:, :3, 3]
+            xy, valid = (value[0] for value in cameras[[name]].project(xyz))
+            xy, valid = xy.reshape(*row.shape, 2), valid.reshape(row.shape)
+            row = xy[..., 1].nan_to_num(nan=float(middle_row[c]))
+        away = cameras.centers_world[c] - xyz
+        facing = -(pose[:, :3, 2] * away).sum(-1) / away.norm(dim=-1)
+        inside = valid & ((xy >= 0) & (xy <= cameras.size_px[c] - 1)).all(-1)
+        inside &= (facing.reshape(row.shape) > _FACING).all(-1, keepdim=True)
+        noise = noise_px * torch.from_numpy(generator.normal(size=tuple(xy.shape)))
+        for frame in torch.nonzero(inside.any(-1))[:, 0].tolist():
+            ids = torch.nonzero(inside[frame])[:, 0]
+            views.append(BoardView(name, frame, float(own_s[frame]), ids, (xy + noise)[frame, ids]))
+    views.sort(key=lambda view: (view.frame, view.camera))
+    poses = _between(world_from_board, (own_s * path_hz).clamp(0, len(world_from_board) - 1))
+    return BoardScene(cameras, board, poses, tuple(views), rate_hz)
+
+
 def _between(poses: Tensor, at: Tensor) -> Tensor:
     """Poses (F, 4, 4) at fractional instants, along the straight way and the shortest turn."""
     low = at.floor().long().clamp(max=len(poses) - 1)

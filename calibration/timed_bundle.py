@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 
 from .banded import ChainEquations, add_to_band, add_to_rows
-from .board_motion import BoardMotion, carry, carry_jacobian, third_differences
+from .board_motion import SPAN, BoardMotion, carry, carry_jacobian, third_differences
 from .bundle import BundleOptions, moved_poses
 from .cameras import Cameras
 from .lens_prior import prior_rows
 from .levenberg import descend
-from .schur import POSE
+from .schur import POSE, inverse_of
 from .still_views import StillViews
 from .timed_views import CameraViews
 
@@ -42,6 +42,15 @@ _ROUNDS, _REJECT_FROM = 4, 2
 """Rounds, and the first that leaves out corners that fit badly."""
 _ROUGH = 1e3
 """How much earlier than the last round the others end, in tolerances."""
+_LEAST = {False: 0.5, True: 0.03}
+"""Decrease of the cost that ends a round, the last one or another: half of squared standard deviations."""
+_LEAST_FRAMES = 10
+"""Frames that must speak for themselves before their time errors are measured."""
+_LATE_VIEW = 10.0
+"""Times the limit for outliers that all corners of a view together may be off."""
+_RADIAL = 0.4
+"""Part of a derivative that is kept along an error beyond the knee of the robust loss. The loss rises evenly
+there: it has no curvature along the error and all of it across, and steps that know are twice as long."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +173,13 @@ def adjust_timed(problem: TimedProblem) -> TimedBundle:
         if round_ >= _REJECT_FROM:
             use = _fitting(problem, state, sigma)
         solver = _Solver(problem, use, sigma, jitter_s)
-        enough = options.tolerance * (1.0 if last else _ROUGH)
         state, descent = descend(
-            state, solver.cost, solver.stepper, tolerance=enough, max_steps=options.max_iterations
+            state,
+            solver.cost,
+            solver.stepper,
+            tolerance=options.tolerance * (1.0 if last else _ROUGH),
+            max_steps=options.max_iterations,
+            least=_LEAST[last],
         )
         steps, converged = steps + descent.steps, descent.converged
         sigma = _noise(problem, state, use)
@@ -237,8 +250,9 @@ def linearise_views(views: CameraViews, state: TimedState, camera: int) -> ViewS
     d_late = (d_point @ carried.velocity[..., None])[..., 0].reshape(*shape, 2)
     since = (views.own_s - views.middle_s)[:, None, None]
     d_clock = torch.stack([d_late, d_late * since, d_late * views.rows_below[..., None]], -1)
-    lens = torch.cat([at.d_pose[0], at.d_intrinsics[0]], -1).reshape(*shape, 2, -1)
-    d_control = (d_point @ carried.d_control.flatten(2)).reshape(*shape, 2, -1)
+    lens = torch.cat([at.d_pose[0], at.d_intrinsics[0]], -1)
+    lens = lens.reshape(*shape, 2, lens.shape[-1])
+    d_control = (d_point @ carried.d_control.flatten(2)).reshape(*shape, 2, SPAN * POSE)
     first = interval.reshape(shape)[:, 0] if shape[1] else interval[:0]
     return ViewSlopes(error, valid, torch.cat([lens, d_clock], -1), d_control, d_late, first)
 
@@ -256,15 +270,22 @@ def _noise(problem: TimedProblem, state: TimedState, use: Sequence[Tensor]) -> T
 
 
 def _fitting(problem: TimedProblem, state: TimedState, sigma: Tensor) -> tuple[Tensor, ...]:
-    """Corners that are not outliers."""
-    return tuple(
-        views.seen
-        & (
-            corner_errors(views, state, c).norm(dim=-1).nan_to_num(nan=torch.inf)
-            < problem.options.reject_sigmas * sigma[c] * views.expected_px
-        )
-        for c, views in enumerate(problem.views)
-    )
+    """Corners that are not outliers among those of their view.
+
+    A view that is off as a whole may be late by more than others were: it stays, with a bounded pull.
+    """
+    found: list[Tensor] = []
+    for c, views in enumerate(problem.views):
+        error = corner_errors(views, state, c)
+        limit = problem.options.reject_sigmas * sigma[c] * views.expected_px
+        if not error.numel():
+            found.append(views.seen)
+            continue
+        whole = error.nanmedian(1, keepdim=True).values
+        apart = (error - whole).norm(dim=-1).nan_to_num(nan=torch.inf)
+        off = whole.norm(dim=-1).nan_to_num(nan=torch.inf)
+        found.append(views.seen & (apart < limit) & (off < _LATE_VIEW * limit))
+    return tuple(found)
 
 
 def _still_errors(problem: TimedProblem, state: TimedState) -> Tensor:
@@ -290,6 +311,7 @@ class _Solver:
 
     def cost(self, state: TimedState) -> float:
         """What a state costs."""
+        _ = state.cameras.max_radius2  # for all cameras at once: slices of the batch inherit it
         total = 0.5 * self._lens_left(state).square().sum()
         total = total + 0.5 * ((state.clock - self.clock_mean) / self.clock_std).square().sum()
         total = total + 0.5 * (third_differences(state.motion)[0] / self.jerk).square().sum()
@@ -303,13 +325,14 @@ class _Solver:
 
     def stepper(self, state: TimedState) -> Callable[[float], TimedState]:
         """The function from a damping factor to the next state."""
-        late: list[_Late] = []
-        chain = self._equations(state, late)
+        chain, late = self._equations(state)
         still = self.problem.still
         lens = still.equations(state.cameras, state.still) if still is not None else None
 
         def stepped(damping: float) -> TimedState:
-            whole = chain if lens is None else lens.added_to(chain, damping, self.problem.free.lens, CLOCK)
+            whole = self._without_late(chain, late, damping)
+            if lens is not None:
+                whole = lens.added_to(whole, damping, self.problem.free.lens, CLOCK)
             camera, control = whole.solve(damping, self.free)
             moved = self._moved(state, camera, control)
             if self.problem.free.late:
@@ -327,7 +350,7 @@ class _Solver:
 
     def covariance(self, state: TimedState) -> Tensor:
         """(C * P, C * P) of the camera parameters, 0 where fixed."""
-        chain, still = self._equations(state, []), self.problem.still
+        chain, still = self._without_late(*self._equations(state), 0.0), self.problem.still
         if still is not None:
             lens = still.equations(state.cameras, state.still)
             chain = lens.added_to(chain, 0.0, self.problem.free.lens, CLOCK)
@@ -335,23 +358,21 @@ class _Solver:
         if self.free.any():
             rows = torch.nonzero(self.free)[:, 0]
             reduced, _ = chain.reduced(0.0, self.free)
-            # Parameters of very different size: scaled to ones, so that none is lost as noise.
-            scale = reduced.diagonal().clamp(min=1e-300).rsqrt()
-            inverse = torch.linalg.pinv(scale[:, None] * reduced * scale, hermitian=True)
-            whole[rows[:, None], rows] = scale[:, None] * inverse * scale
+            whole[rows[:, None], rows] = inverse_of(reduced)
         return whole
 
     def jitter_s(self, state: TimedState) -> float:
         """The spread of the frames' time errors that the views speak for: what EM makes of it in one step."""
-        total, count = 0.0, 0
-        late: list[_Late] = []
-        self._equations(state, late)
-        for times, one in zip(state.late_s, late, strict=True):
+        total, count = 0.0, 0.0
+        for times, one in zip(state.late_s, self._equations(state)[1], strict=True):
             told = one.curvature * self.jitter**2 > 2.0  # the view says more of its time than the prior does
             total += float((times.square() + 1.0 / one.curvature)[told].sum())
             count += int(told.sum())
         prior = self.problem.prior
-        if count < 10:
+        # What all cameras' frames of one instant have in common is taken for motion.
+        frames = len(torch.cat([views.frame for views in self.problem.views]).unique())
+        count *= 1.0 - frames / max(frames + 1, sum(len(views.frame) for views in self.problem.views))
+        if count < _LEAST_FRAMES:
             return prior.jitter_s
         return min(max(prior.min_jitter_s, (total / count) ** 0.5), prior.jitter_s)
 
@@ -363,22 +384,33 @@ class _Solver:
     def _lens_left(self, state: TimedState) -> Tensor:
         return (self.lens_rows @ _lens(state.cameras)[..., None])[..., 0] - self.lens_target
 
-    def _equations(self, state: TimedState, late: list[_Late]) -> ChainEquations:
-        """The normal equations; appends what each camera's frame times need to follow a step."""
+    def _without_late(self, chain: ChainEquations, late: Sequence[_Late], damping: float) -> ChainEquations:
+        """The equations with the frames' own times eliminated, if these are free."""
+        if not self.problem.free.late:
+            return chain
+        less = chain.copy()
+        width = len(self.free) // len(late)
+        for camera, one in enumerate(late):
+            one.eliminate_from(less, slice(camera * width, (camera + 1) * width), damping)
+        return less
+
+    def _equations(self, state: TimedState) -> tuple[ChainEquations, list[_Late]]:
+        """The normal equations without the frames' own times, and by camera how these hang on the rest."""
         count, width = len(state.cameras), self.free.numel() // len(state.cameras)
         controls = len(state.motion.place)
-        chain = _nothing(count * width, controls)
+        chain, late = _nothing(count * width, controls), list[_Late]()
+        _ = state.cameras.max_radius2
         for camera, views in enumerate(self.problem.views):
             at = linearise_views(views, state, camera)
             size = at.error.norm(dim=-1) / self.sigma[camera]
             knee = self.problem.options.huber_sigmas
             weight = torch.clamp(knee / size.clamp(min=1e-12), max=1.0) / self.sigma[camera].square()
             weight = torch.where(at.valid & self.use[camera], weight, 0.0).sqrt()
+            at = _beyond_the_knee(at, size > knee)
             columns = slice(camera * width, (camera + 1) * width)
-            own = self.jitter if self.problem.free.late else None
-            late.append(_add_views(chain, at, weight, columns, (state.late_s[camera], own)))
+            late.append(_add_views(chain, at, weight, columns, state.late_s[camera], self.jitter))
         self._add_priors(chain, state)
-        return chain
+        return chain, late
 
     def _add_priors(self, chain: ChainEquations, state: TimedState) -> None:
         count = len(state.cameras)
@@ -445,6 +477,24 @@ def _nothing(width: int, controls: int) -> ChainEquations:
     )
 
 
+def _beyond_the_knee(at: ViewSlopes, beyond: Tensor) -> ViewSlopes:
+    """The same slope of the cost, with the curvature that the robust loss really has (Triggs 2000)."""
+    if not beyond.any():
+        return at
+    way = torch.where(beyond[..., None], torch.nn.functional.normalize(at.error, dim=-1), 0.0)
+
+    def across(slope: Tensor) -> Tensor:
+        along = (way[..., None] * slope).sum(-2, keepdim=True)
+        return slope - (1.0 - _RADIAL) * way[..., None] * along
+
+    return at._replace(
+        error=torch.where(beyond[..., None], at.error / _RADIAL, at.error),
+        d_camera=across(at.d_camera),
+        d_control=across(at.d_control),
+        d_late=across(at.d_late[..., None])[..., 0],
+    )
+
+
 class _Late(NamedTuple):
     """How the frame times of one camera follow a step of everything else."""
 
@@ -460,43 +510,44 @@ class _Late(NamedTuple):
     """(V,)"""
 
     def step(self, damping: float, camera: Tensor, control: Tensor) -> Tensor:
-        """(V,) seconds."""
+        """(V,) seconds that go with steps of the camera (P,) and of the control points (M, 6)."""
         parts = torch.stack([control[self.interval + k] for k in range(4)], 1).flatten(1)
         pull = self.slope + self.by_camera @ camera + (self.by_control * parts).sum(-1)
-        return -pull / self.curvature
+        return -pull / self._damped(damping)
+
+    def eliminate_from(self, chain: ChainEquations, columns: slice, damping: float) -> None:
+        """Take the frames' own times out of the equations of their camera, in place."""
+        curvature = self._damped(damping)
+        camera, control = self.by_camera / curvature[:, None], self.by_control / curvature[:, None]
+        chain.camera[columns, columns] -= self.by_camera.mT @ camera
+        chain.camera_slope[columns] -= camera.mT @ self.slope
+        coupling = -self.by_control[:, :, None] * camera[:, None, :]
+        add_to_rows(chain.coupling[..., columns], self.interval, coupling)
+        add_to_band(chain.band, self.interval, -self.by_control[:, :, None] * control[:, None, :])
+        add_to_rows(chain.chain_slope, self.interval, -control * self.slope[:, None])
+
+    def _damped(self, damping: float) -> Tensor:
+        return (1.0 + damping) * self.curvature
 
 
 def _add_views(
-    chain: ChainEquations,
-    at: ViewSlopes,
-    weight: Tensor,
-    columns: slice,
-    late: tuple[Tensor, float | None],
+    chain: ChainEquations, at: ViewSlopes, weight: Tensor, columns: slice, late_s: Tensor, jitter_s: float
 ) -> _Late:
-    """Add one camera's views to the equations, their frame times eliminated if these are free."""
+    """Add one camera's views to the equations; how their own times hang on the rest is returned."""
     scale = weight[..., None, None]
     d_camera, d_control = (scale * at.d_camera).flatten(1, 2), (scale * at.d_control).flatten(1, 2)
     error = (weight[..., None] * at.error).flatten(1)[..., None]  # (V, 2K, 1)
     d_late = (weight[..., None] * at.d_late).flatten(1)[..., None]
     flat = d_camera.flatten(0, 1)
-    camera, camera_slope = flat.mT @ flat, (flat.mT @ error.flatten(0, 1))[:, 0]
-    coupling, band = d_control.mT @ d_camera, d_control.mT @ d_control
-    slope = (d_control.mT @ error)[..., 0]
-    times, jitter_s = late
-    by_camera, by_control = (d_camera.mT @ d_late)[..., 0], (d_control.mT @ d_late)[..., 0]
-    own = 0.0 if jitter_s is None else 1.0 / jitter_s**2
-    curvature = d_late.square().sum((1, 2)) + own
-    pull = (d_late * error).sum((1, 2)) + own * times
-    if jitter_s is not None:
-        part = by_camera / curvature[:, None]
-        camera -= by_camera.mT @ part
-        camera_slope -= part.mT @ pull
-        coupling -= by_control[:, :, None] * part[:, None, :]
-        band -= by_control[:, :, None] * (by_control / curvature[:, None])[:, None, :]
-        slope -= by_control * (pull / curvature)[:, None]
-    chain.camera[columns, columns] += camera
-    chain.camera_slope[columns] += camera_slope
-    add_to_rows(chain.coupling[..., columns], at.interval, coupling)
-    add_to_band(chain.band, at.interval, band)
-    add_to_rows(chain.chain_slope, at.interval, slope)
-    return _Late(by_camera, by_control, pull, curvature, at.interval)
+    chain.camera[columns, columns] += flat.mT @ flat
+    chain.camera_slope[columns] += (flat.mT @ error.flatten(0, 1))[:, 0]
+    add_to_rows(chain.coupling[..., columns], at.interval, d_control.mT @ d_camera)
+    add_to_band(chain.band, at.interval, d_control.mT @ d_control)
+    add_to_rows(chain.chain_slope, at.interval, (d_control.mT @ error)[..., 0])
+    return _Late(
+        by_camera=(d_camera.mT @ d_late)[..., 0],
+        by_control=(d_control.mT @ d_late)[..., 0],
+        slope=(d_late * error).sum((1, 2)) + late_s / jitter_s**2,
+        curvature=d_late.square().sum((1, 2)) + 1.0 / jitter_s**2,
+        interval=at.interval,
+    )

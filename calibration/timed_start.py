@@ -17,6 +17,19 @@ from .timed_bundle import CLOCK, OFFSET, Free, TimedProblem, TimedState, TimePri
 from .timed_views import group_views
 
 
+def near_shared(views: Sequence[BoardView]) -> list[BoardView]:
+    """Views of the frames that several cameras share, and of their neighbours.
+
+    Where one camera alone sees the board for long, nothing says on which side of it the board was.
+    """
+    watchers: dict[int, set[str]] = {}
+    for view in views:
+        watchers.setdefault(view.frame, set()).add(view.camera)
+    shared = {frame for frame, names in watchers.items() if len(names) > 1}
+    near = {frame + step for frame in shared for step in (-1, 0, 1)}
+    return [view for view in views if view.frame in near] if shared else list(views)
+
+
 def timed_problem(
     views: Sequence[BoardView],
     board: Board,
@@ -41,12 +54,14 @@ def timed_problem(
         prior: what is known of time.
     """
     prior = prior or TimePrior()
-    views = usable_views(views)
+    views = near_shared(usable_views(views))
     groups = group_views(views, board, cameras)
     time_s: dict[int, list[float]] = {}
     for view in views:
         time_s.setdefault(view.frame, []).append(view.time_s + offset_s[view.camera])
-    frames = sorted(frame for frame in world_from_board if frame in time_s)
+    several = [frame for frame, some in time_s.items() if len(some) > 1]
+    # A board seen by one camera alone may stand there as its mirror image: neighbours know better.
+    frames = sorted(frame for frame in several or time_s if frame in world_from_board)
     times = torch.tensor([sum(time_s[f]) / len(time_s[f]) for f in frames], dtype=torch.float64)
     every = torch.tensor([t for some in time_s.values() for t in some], dtype=torch.float64)
     middle = 0.5 * (board.corners_xyz.amin(0) + board.corners_xyz.amax(0))

@@ -36,7 +36,7 @@ _MIN_PART = 0.35
 """The same as a part of the shorter of the two."""
 _MAX_RATE = 30.0
 """Turning faster than this, radians per second, is a pose that flipped."""
-_NOISE_RATE = 0.15
+_NOISE_RATE = 0.03
 """Rates below this are noise: a board that hardly turns tells no time, radians per second."""
 
 
@@ -135,7 +135,7 @@ def clock_links(
 
 
 def _agreement(first: Turning, second: Turning, lag_s: float, step_s: float, least: float) -> float:
-    """Correlation of the rates, without means taken off: turning one way all the time agrees as well."""
+    """Correlation of the rates about their means: turning one way all the time tells no time."""
     times = second.time_s + lag_s
     right = np.searchsorted(first.time_s, times).clip(1, len(first.time_s) - 1)
     left = right - 1
@@ -146,6 +146,7 @@ def _agreement(first: Turning, second: Turning, lag_s: float, step_s: float, lea
         return float("nan")
     one = first.rate[left] * (1.0 - part[:, None]) + first.rate[right] * part[:, None]
     one, other = one[inside], second.rate[inside]
+    one, other = one - one.mean(0), other - other.mean(0)
     # Interpolating halfway between two rates smooths their noise and their peaks: both sides alike.
     noise = _NOISE_RATE**2 * len(one)
     power = np.sqrt((np.sum(one**2) + noise) * (np.sum(other**2) + noise))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from calibration import Cameras
 from calibration.board_search import suggest_board
 from calibration.boards import Board
 from calibration.checks import judge
+from calibration.clocks import CameraClock
 from calibration.rig import RigCalibration, RigOptions, calibrate_rig
 from calibration.selection import coverage, usable_views
 from mocap.board_footage import BoardFootage, common_step_s, sample_images, watch_board
@@ -45,6 +47,12 @@ class CameraReport:
     """The lens has footage of its own."""
     position_m: tuple[float, float, float]
     """Place of the lens in the world, metres."""
+    lens: str
+    """``pinhole`` or ``fisheye``."""
+    distortion: tuple[float, ...]
+    """Coefficients in OpenCV's order."""
+    clock: CameraClock
+    """What its own times are off."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,10 @@ class CalibrateSummary:
     """Reprojection error in shared frames over all cameras, pixels."""
     held_out_rms_px: float
     """The same in frames that a trial solve did without, pixels; NaN where there were too few."""
+    held_out_free_px: float
+    """The same after triangulating every corner for itself, pixels; NaN where that was not tried."""
+    repeatability_mm: float
+    """How far points by the cameras of either half of the footage lie apart, millimetres; NaN likewise."""
     frames: int
     """Shared frames that were solved with."""
     square_bias_mm: float
@@ -116,8 +128,9 @@ def calibrate(
         {name: footage.views for name, footage in alone.items()},
         printed,
         size_px=size_px,
-        time_s={view.frame: view.frame * step_s for view in views},
-        options=RigOptions(max_frames=settings.max_frames),
+        options=RigOptions(
+            max_frames=settings.max_frames, clocks=settings.clocks, max_shift_s=settings.max_shift_s
+        ),
     )
     progress("calibrate: solve", 1, 1)
     return rig.cameras, _summarise(rig, together, size_px, settings)
@@ -207,7 +220,8 @@ def _summarise(
         x, y, z = rig.cameras.centers_world[row].tolist()
         reports[name] = CameraReport(
             rms_px=shared[name],
-            lens_rms_px=single[name],
+            # Without views of its own in the last solve, what the lens's own solve said.
+            lens_rms_px=single[name] if math.isfinite(single[name]) else rig.lenses[name].summary.rms_px,
             focal_px=(fx, fy),
             focal_std_px=rig.focal_std_px(name),
             board_views=len(usable_views(footage[name].views)),
@@ -215,10 +229,15 @@ def _summarise(
             coverage=covered[name],
             own_lens_clip=name in rig.own_lens_clip,
             position_m=(x, y, z),
+            lens=rig.cameras.model[row],
+            distortion=tuple(rig.cameras.distortion[row].tolist()),
+            clock=rig.clocks[name],
         )
     return CalibrateSummary(
         rms_px=rig.bundle.rms_px(rig.bundle.shared),
         held_out_rms_px=rig.held_out_rms_px,
+        held_out_free_px=rig.held_out.free_px if rig.held_out else math.nan,
+        repeatability_mm=1e3 * rig.repeatability.points_m if rig.repeatability else math.nan,
         frames=len(rig.frames),
         square_bias_mm=1e3 * rig.squares.bias_m,
         square_std_mm=1e3 * rig.squares.std_m,
