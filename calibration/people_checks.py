@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .alignment import align
 from .cameras import Cameras
 from .errors import CalibrationError
 from .people_body import Bones
@@ -139,20 +140,12 @@ def _part(state: State, people: People, rows: Tensor) -> tuple[People, State]:
 
 
 def _apart(first: Cameras, second: Cameras) -> tuple[float, float]:
-    """Largest difference of centres and turns (degrees) after the best similarity."""
-    a, b = first.centers_world, second.centers_world
-    turns = (second.cam_from_world[:, :3, :3].mT @ first.cam_from_world[:, :3, :3]).sum(0)
-    u, _, vt = torch.linalg.svd(turns)
-    turn = (
-        u
-        @ torch.diag(torch.stack([torch.ones(()).double(), torch.ones(()).double(), torch.det(u @ vt)]))
-        @ vt
-    )
-    left, right = (a - a.mean(0)) @ turn.T, b - b.mean(0)
-    scale = (left * right).sum() / (left * left).sum().clamp(min=1e-12)
-    rest = first.cam_from_world[:, :3, :3] @ turn.T @ second.cam_from_world[:, :3, :3].mT
-    cosine = ((rest.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2).clamp(-1, 1)
-    return float((scale * left - right).norm(dim=-1).max()), float(torch.rad2deg(cosine.acos()).max())
+    """Largest difference of centres and turns (degrees), laid on each other; infinite where nothing fits."""
+    try:
+        laid = align(first, second, scaled=True)
+    except CalibrationError:
+        return math.inf, math.inf
+    return max(laid.shift_m.values()), max(laid.turn_deg.values())
 
 
 def judge(

@@ -12,17 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .alignment import Similarity
 from .cameras import Cameras
+from .errors import CalibrationError
 from .people_body import PLANTED_M, STANDING, STATURE_M
-from .world import moved
+from .world_sources import from_people, heading, moved_origin
 
-_ROUNDS = 10
-_PLANTED = 0.25
-"""A foot stands at least half of the time: the lower quarter of its heights is about where it stands."""
 _NEAR_M = 0.03
-"""Keypoints of a foot within this of where it stands are taken for standing."""
-_TILT_RAD = 0.05
-"""How far the bodies' own mean direction may be from up: a person leans by 1 to 3 degrees on average."""
+"""Keypoints of a foot within this of the floor are taken for standing."""
 _UPRIGHT = 0.9
 """Of the heights of a head that stands and walks, the quantile that belongs to standing straight."""
 
@@ -64,28 +61,34 @@ def to_world(
         height_m: stature of the first person, metres.
         distance: two cameras and how far apart their lenses are, metres; counts before the height.
     """
-    turn = _upright(_body_up(xyz, names))
-    flat = xyz @ turn.T
-    tilt, level, spread, count = _floor(flat, names)
-    turn = tilt @ turn
-    flat = xyz @ turn.T
-    flat[..., 2] -= level
-    stature = _stature(flat[person == 0], names)
+    up = _body_up(xyz, names)
+    feet = _soles(xyz, names, up)
+    try:
+        floor = from_people(feet, up).world_from_rig
+        known = True
+    except CalibrationError:  # no feet, or not on a floor: up is the people's, and the lowest keypoint stands
+        low = xyz.reshape(-1, 3)
+        low = low[torch.isfinite(low).all(-1)]
+        floor = from_people((low - ((low @ up) - (low @ up).min())[:, None] * up), up).world_from_rig
+        known = False
+    level = floor.points(xyz)
+    stature = _stature(level[person == 0], names)
     scale = _scale(cameras, stature, height_m, distance)
-    # Feet stand a fixed way above the floor, which the scale of the input had to guess.
-    middle = torch.nanmedian(flat[..., :2].flatten(0, 1), 0).values
-    heading = (turn @ cameras.cam_from_world[0, 0, :3])[:2]
-    heading = heading / heading.norm().clamp(min=1e-9)
-    about = torch.eye(3, dtype=torch.float64)
-    about[0, :2], about[1, 0], about[1, 1] = heading, -heading[1], heading[0]
-    world_from_rig = torch.eye(4, dtype=torch.float64)
-    world_from_rig[:3, :3] = about @ turn
-    world_from_rig[:3, 3] = -(about @ torch.stack([middle[0], middle[1], torch.as_tensor(level).double()]))
-    placed = moved(cameras, world_from_rig)
-    poses = placed.cam_from_world.clone()
-    poses[:, :3, 3] *= scale
-    points = scale * (xyz @ world_from_rig[:3, :3].T + world_from_rig[:3, 3])
-    return PeopleWorld(placed.with_poses(poses), points, scale, scale * stature, scale * spread, count)
+    right = floor.rotation @ cameras.cam_from_world[0, 0, :3]
+    middle = torch.nanmedian(level[..., :2].flatten(0, 1), 0).values
+    origin = torch.cat([middle, torch.zeros(1, dtype=torch.float64)])
+    motion = heading(right).after(moved_origin(origin).after(floor))
+    motion = Similarity(motion.rotation, scale * motion.shift_m, scale * motion.scale)
+    above = floor.points(feet)[:, 2].abs()
+    standing = above < _NEAR_M
+    return PeopleWorld(
+        motion.cameras(cameras),
+        motion.points(xyz),
+        motion.scale,
+        scale * stature,
+        scale * float(above[standing].square().mean().sqrt()) if known else float("nan"),
+        int(standing.sum()) if known else 0,
+    )
 
 
 def _rows(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
@@ -104,67 +107,12 @@ def _body_up(xyz: Tensor, names: Sequence[str]) -> Tensor:
     return up / up.norm()
 
 
-def _upright(up: Tensor) -> Tensor:
-    """(3, 3) the shortest turn that takes ``up`` to z."""
-    z = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-    axis = torch.linalg.cross(up, z)
-    cosine = float(up @ z)
-    if cosine < -1 + 1e-9:
-        return torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
-    zero = torch.zeros((), dtype=torch.float64)
-    x, y, w = axis
-    cross = torch.stack([zero, -w, y, w, zero, -x, -y, x, zero]).reshape(3, 3)
-    return torch.eye(3, dtype=torch.float64) + cross + cross @ cross / (1 + cosine)
-
-
-def _floor(xyz: Tensor, names: Sequence[str]) -> tuple[Tensor, float, float, int]:
-    """The plane that feet stand on, given points that are nearly upright.
-
-    Returns:
-        (3, 3) a further turn that levels it, its height after the turn, the scatter about it, and how many
-        keypoints it rests on.
-    """
+def _soles(xyz: Tensor, names: Sequence[str], up: Tensor) -> Tensor:
+    """(N, 3) places on the floor below the keypoints of feet, if these stand."""
     feet = _rows(names, list(PLANTED_M))
     above = torch.tensor([PLANTED_M[names[row]] for row in feet], dtype=torch.float64)
-    points = xyz[:, feet]
-    eye = torch.eye(3, dtype=torch.float64)
-    known = torch.isfinite(points).all(-1)
-    if not feet or known.sum() < 10:
-        return eye, float(xyz[..., 2].nan_to_num(nan=torch.inf).min()), float("nan"), 0
-    middle = points[known].mean(0)
-    slope = torch.zeros(2, dtype=torch.float64)
-    level = torch.zeros(len(feet), dtype=torch.float64)
-    stands = known
-    for turn in range(_ROUNDS):
-        height = points[..., 2] - (points[..., :2] - middle[:2]) @ slope
-        if turn == 0:
-            masked = torch.where(known, height, torch.nan)
-            level = masked.nanquantile(_PLANTED, dim=0).nan_to_num(nan=0.0)
-        stands = known & ((height - level).abs() < _NEAR_M)
-        s, k = torch.nonzero(stands, as_tuple=True)
-        if len(s) < 10:
-            return eye, float(level.median()), float("nan"), 0
-        design = torch.zeros(len(s), 2 + len(feet), dtype=torch.float64)
-        design[:, :2] = points[s, k, :2] - middle[:2]
-        design[torch.arange(len(s)), 2 + k] = 1.0
-        # Neighbours in time err together, so the bodies' own direction keeps some say.
-        hold = torch.zeros(2 + len(feet), dtype=torch.float64)
-        hold[:2] = 10 * (_NEAR_M / _TILT_RAD) ** 2
-        system = design.T @ design + torch.diag(hold + 1e-9)
-        solved = torch.linalg.solve(system, design.T @ points[s, k, 2])
-        slope, level = solved[:2], solved[2:]
-    normal = torch.cat([-slope, torch.ones(1, dtype=torch.float64)])
-    levelled = _upright(normal / normal.norm())
-    height = (points @ levelled.T)[..., 2]
-    seen = stands.sum(0) > 0
-    own = torch.stack(
-        [
-            height[stands[:, k], k].median() if seen[k] else torch.tensor(torch.nan).double()
-            for k in range(len(feet))
-        ]
-    )
-    spread = torch.cat([height[stands[:, k], k] - own[k] for k in range(len(feet)) if seen[k]]).std()
-    return levelled, float((own - above)[seen].median()), float(spread), int(stands.sum())
+    soles = (xyz[:, feet] - above[:, None] * up).flatten(0, 1)
+    return soles[torch.isfinite(soles).all(-1)]
 
 
 def _stature(xyz: Tensor, names: Sequence[str]) -> float:
