@@ -12,7 +12,7 @@ from typing import Any
 
 from ..cameras import Cameras
 from ..errors import CalibrationError
-from . import anipose, caliscope, colmap, easymocap, opencap, opencv, panoptic, qualisys
+from . import anipose, caliscope, colmap, easymocap, kalibr, metashape, opencap, opencv, panoptic, qualisys
 from .records import CameraRecord, to_cameras, to_records
 from .source import Source, looks
 
@@ -75,6 +75,14 @@ CAMERA_FORMATS: dict[str, CameraFormat] = {
         anipose.read_anipose,
         anipose.write_anipose,
     ),
+    "metashape": CameraFormat(
+        "Agisoft Metashape cameras.xml",
+        "m",
+        ("cameras.xml",),
+        metashape.is_metashape,
+        metashape.read_metashape,
+        metashape.write_metashape,
+    ),
     "qualisys": CameraFormat(
         "Qualisys .qca.txt",
         "mm",
@@ -82,6 +90,14 @@ CAMERA_FORMATS: dict[str, CameraFormat] = {
         qualisys.is_qualisys,
         qualisys.read_qualisys,
         qualisys.write_qualisys,
+    ),
+    "kalibr": CameraFormat(
+        "Kalibr camchain.yaml",
+        "m",
+        ("camchain.yaml",),
+        kalibr.is_kalibr,
+        kalibr.read_kalibr,
+        kalibr.write_kalibr,
     ),
     "easymocap": CameraFormat(
         "EasyMocap intri.yml and extri.yml",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import CalibrationError
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_FLUSH_ITEMS = re.compile(r"^( *)([\w.-]+:)[ \t]*\n((?:\1- .*(?:\n|\Z))+)", re.MULTILINE)
 _LINE = re.compile(r"^\s*(?:- *)?[\"']?[A-Za-z_][\w .-]*[\"']?\s*:", re.MULTILINE)
 
 
@@ -32,6 +33,8 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
 
     if not text.lstrip().startswith("%YAML"):
         text = "%YAML:1.0\n---\n" + text.removeprefix("---\n")
+    # YAML lets the items of a list begin below its key; OpenCV wants them further in.
+    text = _FLUSH_ITEMS.sub(lambda found: f"{found[1]}{found[2]}\n" + _shifted(found[3]), text)
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the one line below says it
     try:
@@ -47,6 +50,10 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CalibrationError(f"{where}: not a YAML file with named entries")
     return value
+
+
+def _shifted(lines: str) -> str:
+    return "".join("  " + line for line in lines.splitlines(keepends=True))
 
 
 def _value(node: Any) -> Any:

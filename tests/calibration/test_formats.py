@@ -30,11 +30,17 @@ MakeCameras = Callable[..., Cameras]
 
 HOLDS_EIGHT = {"anipose", "easymocap", "opencv-yaml", "opencv-json", "opencap", "colmap"}
 HOLDS_FOURTEEN = HOLDS_EIGHT - {"colmap"}
-HOLDS_FISHEYE = {"anipose", "caliscope", "opencv-yaml", "opencv-json", "colmap"}
+HOLDS_FIVE = set(CAMERA_FORMATS) - {"kalibr"}
+HOLDS_FISHEYE = {"anipose", "caliscope", "opencv-yaml", "opencv-json", "colmap", "kalibr", "metashape"}
 HOLDS_UNPOSED = {"anipose", "freemocap", "caliscope", "easymocap", "opencv-yaml", "opencv-json", "opencap"}
 HOLDS_UNSIZED = {"anipose", "freemocap", "easymocap", "opencv-yaml", "opencv-json", "voxelpose"} - {
     "freemocap"
 }
+
+
+def most(name: str) -> int:
+    """Coefficients that a format holds, five at most."""
+    return 5 if name in HOLDS_FIVE else 4
 
 
 def written(cameras: Cameras, folder: Path, name: str) -> Path:
@@ -85,7 +91,7 @@ def test_round_trip(
 ) -> None:
     """What a format holds comes back, found by its content; what it does not hold is refused in one line."""
     cameras = make_cameras(coefficients, model, ("left", "cam_2", "cam_10"))
-    holds = {8: HOLDS_EIGHT, 14: HOLDS_FOURTEEN}.get(coefficients, set(CAMERA_FORMATS))
+    holds = {5: HOLDS_FIVE, 8: HOLDS_EIGHT, 14: HOLDS_FOURTEEN}.get(coefficients, set(CAMERA_FORMATS))
     if name in (HOLDS_FISHEYE if model == "fisheye" else holds):
         back = read_cameras(written(cameras, tmp_path, name))
         same(back[list(cameras.names)] if name == "opencap" else back, cameras)  # folders have no order
@@ -117,15 +123,15 @@ def test_any_pose_survives(
     pose = torch.eye(4, dtype=torch.float64)
     pose[:3, :3] = roma.rotvec_to_rotmat(rotvec)
     pose[:3, 3] = torch.tensor(shift, dtype=torch.float64)
-    cameras = make_cameras(5, "pinhole", ("a",)).with_poses(pose[None])
+    cameras = make_cameras(most(name), "pinhole", ("a",)).with_poses(pose[None])
     same(read_cameras(written(cameras, tmp_path_factory.mktemp("pose"), name)), cameras)
 
 
 @pytest.mark.parametrize("name", CAMERA_FORMATS)
 def test_the_same_cameras_make_the_same_bytes(name: str, make_cameras: MakeCameras, tmp_path: Path) -> None:
     """Twice written, and written after reading."""
-    first = write_cameras(make_cameras(5), tmp_path / "a", name)
-    second = write_cameras(make_cameras(5), tmp_path / "b", name)
+    first = write_cameras(make_cameras(most(name)), tmp_path / "a", name)
+    second = write_cameras(make_cameras(most(name)), tmp_path / "b", name)
     third = write_cameras(read_cameras(tmp_path / "a"), tmp_path / "c", name)
     assert [f.read_bytes() for f in first] == [f.read_bytes() for f in second]
     if name in {
@@ -140,7 +146,7 @@ def test_the_same_cameras_make_the_same_bytes(name: str, make_cameras: MakeCamer
 
 @pytest.mark.parametrize("name", CAMERA_FORMATS)
 def test_unknown_poses_and_sizes(name: str, make_cameras: MakeCameras, tmp_path: Path) -> None:
-    cameras = make_cameras(5)
+    cameras = make_cameras(most(name))
     nowhere = cameras.with_poses(torch.full_like(cameras.cam_from_world, torch.nan))
     unsized = replace(cameras, size_px=torch.full_like(cameras.size_px, torch.nan))
     for changed, holders in ((nowhere, HOLDS_UNPOSED - {"freemocap"}), (unsized, HOLDS_UNSIZED)):
@@ -391,6 +397,59 @@ def test_colmap_folders_are_cameras(tmp_path: Path) -> None:
     (tmp_path / "cameras.txt").write_text("1 FOV 640 480 500 510 320 240 0.9\n")
     with pytest.raises(CalibrationError, match="model FOV is not known; known are SIMPLE_PINHOLE"):
         read_cameras(tmp_path, "colmap")
+
+
+def test_a_chain_of_kalibr(tmp_path: Path) -> None:
+    """Laid out as its manual shows it: the second camera stands 11 cm to the right of the first."""
+    (tmp_path / "camchain.yaml").write_text(
+        "cam0:\n  camera_model: pinhole\n  intrinsics: [461.6, 460.1, 362.6, 246.0]\n"
+        "  distortion_model: radtan\n  distortion_coeffs: [-0.27, 0.067, 0.0008, 0.0001]\n"
+        "  rostopic: /left/image_raw\n  resolution: [752, 480]\n"
+        "cam1:\n  camera_model: pinhole\n  intrinsics: [458.6, 457.2, 367.2, 248.3]\n"
+        "  distortion_model: equidistant\n  distortion_coeffs: [-0.013, 0.05, -0.045, 0.012]\n"
+        "  T_cn_cnm1:\n  - [1.0, 0.0, 0.0, -0.11]\n  - [0.0, 1.0, 0.0, 0.0]\n"
+        "  - [0.0, 0.0, 1.0, 0.0]\n  - [0.0, 0.0, 0.0, 1.0]\n"
+        "  rostopic: /right/image_raw\n  resolution: [752, 480]\n"
+    )
+    cameras = read_cameras(tmp_path / "camchain.yaml")
+    assert cameras.names == ("left", "right")
+    assert cameras.model == ("pinhole", "fisheye")
+    np.testing.assert_allclose(cameras.centers_world, [[0, 0, 0], [0.11, 0, 0]], atol=1e-12)
+    np.testing.assert_allclose(cameras.distortion[0, :4], [-0.27, 0.067, 0.0008, 0.0001])
+    assert cameras.size_px.tolist() == [[752, 480]] * 2
+
+
+def test_a_metashape_file(tmp_path: Path) -> None:
+    """Laid out as Metashape exports it; the chunk is turned, moved and half as large as the world."""
+    size = '<resolution width="2256" height="1504"/>'
+    bends = "<k1>-0.1</k1><k2>0.18</k2><k3>-0.06</k3><p1>0.002</p1><p2>0.0005</p2>"
+    chunk = "<rotation>0 -1 0 1 0 0 0 0 1</rotation><translation>10 20 30</translation><scale>2</scale>"
+    (tmp_path / "cameras.xml").write_text(
+        '<?xml version="1.0" encoding="UTF-8"?>\n<document version="1.5.0">\n<chunk label="Chunk">\n'
+        f'<sensors next_id="1"><sensor id="0" label="unknown" type="frame">{size}'
+        f'<calibration type="frame" class="initial">{size}<f>1</f></calibration>'
+        f'<calibration type="frame" class="adjusted">{size}<f>1940.5</f>'
+        f"<cx>13.0</cx><cy>-9.0</cy><b1>2.5</b1>{bends}</calibration></sensor></sensors>\n"
+        "<cameras next_id='2'><camera id='0' sensor_id='0' label='lost'/>"
+        "<group><camera id='1' sensor_id='0' label='front'>"
+        "<transform>1 0 0 1 0 1 0 2 0 0 1 3 0 0 0 1</transform></camera></group></cameras>\n"
+        f"<transform>{chunk}</transform></chunk></document>\n"
+    )
+    cameras = read_cameras(tmp_path / "cameras.xml")
+    assert cameras.names == ("front",)
+    np.testing.assert_allclose(cameras.centers_world, [[10 - 4, 20 + 2, 30 + 6]], atol=1e-12)
+    np.testing.assert_allclose(cameras.focal_px, [[1943.0, 1940.5]])
+    np.testing.assert_allclose(cameras.center_px, [[1128.0 + 13.0 - 0.5, 752.0 - 9.0 - 0.5]])
+    np.testing.assert_allclose(cameras.distortion[0, :5], [-0.1, 0.18, 0.0005, 0.002, -0.06])
+    # The manual's own formula for a point ahead and to the side, pixels counted from the corner.
+    x, y = 0.2, -0.15
+    r2 = x * x + y * y
+    radial = 1 - 0.1 * r2 + 0.18 * r2**2 - 0.06 * r2**3
+    bent_x = x * radial + 0.002 * (r2 + 2 * x * x) + 2 * 0.0005 * x * y
+    bent_y = y * radial + 0.0005 * (r2 + 2 * y * y) + 2 * 0.002 * x * y
+    expected = [1128.0 + 13.0 + bent_x * (1940.5 + 2.5) - 0.5, 752.0 - 9.0 + bent_y * 1940.5 - 0.5]
+    point = torch.linalg.inv(cameras.cam_from_world[0]) @ torch.tensor([x, y, 1.0, 1.0], dtype=torch.float64)
+    np.testing.assert_allclose(cameras.project(point[None, :3])[0][0, 0], expected, atol=1e-9)
 
 
 def test_panoptic_file(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ DAMAGE = [_cut_off, _without_a_line, _odd_number, _odd_byte, _odd_word]
 @pytest.mark.parametrize("name", CAMERA_FORMATS)
 def test_damaged_files(name: str, make_cameras: Callable[..., Cameras], tmp_path: Path) -> None:
     rng = random.Random(name)
-    files = write_cameras(make_cameras(5), tmp_path / "out", name)
+    files = write_cameras(make_cameras(4 if name == "kalibr" else 5), tmp_path / "out", name)
     whole = {file: file.read_bytes() for file in files}
     refused = 0
     for i in range(60):
