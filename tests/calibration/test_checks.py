@@ -1,5 +1,6 @@
 """Every check fires on the fault that it is for, and is silent on the good twin."""
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from calibration.clocks import CameraClock
 from calibration.detection import BoardView
 from calibration.extrinsics import PairAgreement
 from calibration.held_out import HeldOut, Repeatability
+from calibration.report import calibration_report, calibration_report_html
 from calibration.rig import BoardPath, CameraResiduals, RigOptions, calibrate_rig
 from calibration.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
 from calibration.verdict import check, verdict
@@ -389,6 +391,35 @@ def test_limits_work_both_ways_and_nan_is_no_fault() -> None:
     assert told.checks[0].name == "b"
     assert told.reasons == ("bad: do",)
     assert not told.usable
+
+
+def test_the_page_needs_nothing_from_outside_and_says_what_was_found(good: Case) -> None:
+    case = without_rest(with_views(good, kicked))
+    told = verdict([found for look in CHECKS.values() for found in look(case)])
+    page = calibration_report_html(case.rig, told, case.footage, title="<Hall & yard>")
+    assert not re.search(r"https?://|<link|src=|@import|url\(", page)
+    assert "&lt;Hall &amp; yard&gt;" in page
+    assert "must not be trusted" in page
+    assert "Camera cam3 turned by 0.2" in page
+    assert "Lay it on the floor for a second" in page
+    found = re.search(r'id="data">(.*?)</script>', page)
+    assert found
+    drawn = json.loads(found.group(1))
+    assert [camera["name"] for camera in drawn["cameras"]] == list(NAMES)
+    assert all(camera["arrows"] for camera in drawn["cameras"])
+    assert len(drawn["boards"]) > 20
+    center = torch.tensor([camera["center"] for camera in drawn["cameras"]], dtype=torch.float64)
+    torch.testing.assert_close(center, good.rig.cameras.centers_world, atol=1e-4, rtol=0)
+
+
+def test_the_figures_for_programs_are_plain(good: Case) -> None:
+    told = verdict([found for look in CHECKS.values() for found in look(good)])
+    report = json.loads(json.dumps(calibration_report(good.rig, told, good.footage), allow_nan=False))
+    assert report["usable"] is True
+    assert report["held_out"]["rigid_px"] == 0.3
+    assert len(report["checks"]) == len(told.checks)
+    assert "All cameras stood still." in report["good"]
+    assert report["places"]["cam2"]["position_m"] == pytest.approx(good.rig.cameras.centers_world[1].tolist())
 
 
 def test_every_check_is_tested() -> None:
