@@ -37,6 +37,8 @@ _GOOD: Mapping[str, str] = {
     "duplicate_files": "No two cameras show the same picture.",
 }
 """What a check says where every camera passed it; ``worst`` is the worst of its numbers."""
+_BROWN = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4", "τx", "τy")
+_KB4 = ("k1", "k2", "k3", "k4")
 _RIGHT = ' class="n"'
 _HEADINGS: Mapping[Grade, tuple[str, str]] = {
     "ok": ("✓", "This calibration can be trusted."),
@@ -259,7 +261,9 @@ def _cameras(case: Case) -> str:
 
 
 def _lens(cameras: Cameras, row: int) -> str:
-    terms = [f"{value:.3f}" for value in cameras.distortion[row].tolist() if value]
+    names = _KB4 if cameras.model[row] == "fisheye" else _BROWN
+    every = zip(names, cameras.distortion[row].tolist(), strict=False)
+    terms = [f"{name} {value:.4f}" for name, value in every if value]
     return f"{cameras.model[row]} {', '.join(terms)}"
 
 
@@ -267,7 +271,11 @@ def _clocks(case: Case) -> str:
     rows = [
         [
             _named(row, name),
-            f"{1e3 * clock.offset_s:+.1f} ± {1e3 * clock.std_s:.1f}" if clock.std_s else "not solved for",
+            f"{1e3 * clock.offset_s:+.1f} ± {1e3 * clock.std_s:.1f}"
+            if clock.std_s
+            else "the rig's clock"
+            if row == 0
+            else "not solved for",
             f"{1e3 * clock.shift_s:+.0f}" if clock.shift_s else "–",
             f"{clock.drift_ppm:+.0f} ± {clock.drift_std_ppm:.0f}" if clock.drift_std_ppm else "–",
             f"{1e6 * clock.line_delay_s:.0f} ± {1e6 * clock.line_delay_std_s:.0f}"

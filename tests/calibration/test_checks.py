@@ -53,7 +53,13 @@ def good() -> Case:
         BOARD,
         size_px=scene.size_px,
         time_s=scene.time_s,
-        options=RigOptions(max_frames=96, bundle=BundleOptions(tolerance=1e-4, max_iterations=10)),
+        options=RigOptions(
+            clocks=False,
+            halves=False,
+            choose_lens=False,
+            max_frames=96,
+            bundle=BundleOptions(tolerance=1e-4, max_iterations=10),
+        ),
     )
     frames = [frame for frame in rig.bundle.frames if frame >= 0]
     each = dict.fromkeys(NAMES, 0.3)
