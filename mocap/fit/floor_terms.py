@@ -16,7 +16,7 @@ from rigs.keypoint_model import KeypointModel
 _HEIGHT_SD_M = 0.002
 """How far a standing point may be from its support."""
 _SUNK_SD_M = 0.002
-"""How far a free point may be below the floor."""
+"""How far a point may be below the floor; in every frame, since no foot goes through it."""
 _CORRELATED_S = 0.10
 """Frames within this share one statement about a height: floors and soles err for as long as a stand."""
 _SLIP_SD_M_S = 0.02
@@ -57,7 +57,7 @@ def floor_terms(
 
 
 class FloorTerm:
-    """``(z - support) / sd`` of points as far as they stand, ``z / sd`` below the floor as far as not."""
+    """``(z - support) / sd`` of points as far as they stand, ``z / sd`` of all that are below the floor."""
 
     name = "floor"
     own_offsets = False
@@ -74,7 +74,7 @@ class FloorTerm:
             probability: (T, n) of standing.
             floor: (n,) height below which each is sunk.
             sd_m: (n,) deviation from the support.
-            share: what one frame counts.
+            share: what one frame counts of how high the support is.
         """
         self._points = points
         self.support = support
@@ -95,12 +95,11 @@ class FloorTerm:
         off = (height - self.support[rows]) / self.sd_m
         stands = self.probability[rows] * self.share
         sunk = (height - self.floor).clamp(max=0.0) / _SUNK_SD_M
-        free = self.share - stands
         squared = off * off
         weight = stands * self.loss.weight(squared, 1)
-        cost = 0.5 * (stands * self.loss.value(squared, 1) + free * sunk * sunk).sum(-1)
-        slope = weight * off / self.sd_m + free * sunk / _SUNK_SD_M
-        bend = weight / self.sd_m**2 + free * (sunk < 0) / _SUNK_SD_M**2
+        cost = 0.5 * (stands * self.loss.value(squared, 1) + sunk * sunk).sum(-1)
+        slope = weight * off / self.sd_m + sunk / _SUNK_SD_M
+        bend = weight / self.sd_m**2 + (sunk < 0) / _SUNK_SD_M**2
         gradient, information = height.new_zeros(*height.shape, 3), height.new_zeros(*height.shape, 3, 3)
         gradient[..., 2], information[..., 2, 2] = slope, bend
         return PointQuadratic(cost, gradient, information)
