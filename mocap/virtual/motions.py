@@ -26,8 +26,10 @@ _PLAN_HZ = 240.0
 """Rate at which feet and pelvis are planned; poses are then sampled at any times."""
 _PELVIS_SMOOTH_S = 0.11
 """How much the pelvis smooths out the steps, standard deviation in seconds."""
-_LEG_REACH = 0.992
+_LEG_REACH = 0.985
 """The share of the leg's length that is used at most: standing knees are not locked."""
+_KNEE_SOFT_M = 0.006
+"""How gently a leg comes to its end, metres: a knee that straightens at once would be thrown about."""
 _HOP_SMOOTH_S = 0.04
 """How much take-off and landing of a jump are smoothed, standard deviation in seconds."""
 _PUSH_OFF_DEG = 32.0
@@ -134,7 +136,9 @@ class _Legs:
         hip, knee, ankle = (self.rest[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle"))
         thigh, shank = knee - hip, ankle - knee
         to_ankle = self.ankle_world(side, foot) - (plan.pelvis_world + plan.pelvis.apply(hip))
-        flexion = _hinge_angle(thigh, shank, np.linalg.norm(to_ankle, axis=1))
+        left_over = (self.reach(side) - np.linalg.norm(to_ankle, axis=1)) / _KNEE_SOFT_M
+        distance = self.reach(side) - _KNEE_SOFT_M * np.logaddexp(0.0, left_over)
+        flexion = _hinge_angle(thigh, shank, distance)
         knee_rotation = Rotation.from_euler("x", flexion[:, None])
         lateral = _upright(foot.yaw).apply([1.0, 0.0, 0.0]) + plan.pelvis.apply([1.0, 0.0, 0.0])
         x_axis = np.tile([1.0, 0.0, 0.0], (len(flexion), 1))
