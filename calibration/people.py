@@ -18,7 +18,6 @@ from torch import Tensor
 from .cameras import Cameras
 from .errors import CalibrationError
 from .people_body import KEYPOINTS, bones_among
-from .people_bundle import Solved
 from .people_checks import (
     Verdict,
     camera_errors_px,
@@ -32,6 +31,7 @@ from .people_curves import PersonView
 from .people_match import match_people
 from .people_priors import PeoplePrior
 from .people_solve import first_guess, solve
+from .people_state import Solved
 from .people_world import to_world
 
 __all__ = ["PeopleCalibration", "PeopleOptions", "PersonView", "calibrate_people"]

@@ -13,9 +13,11 @@ from .alignment import align
 from .cameras import Cameras
 from .errors import CalibrationError
 from .people_body import Bones
-from .people_bundle import WIDTH, People, Solved, State, linearise, minimise
+from .people_bundle import minimise
 from .people_curves import PersonView
+from .people_errors import linearise
 from .people_priors import PeoplePrior, people_priors
+from .people_state import WIDTH, People, Solved, State
 from .people_world import PeopleWorld
 
 _FEWEST_KEYPOINTS = 8

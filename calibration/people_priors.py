@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .cameras import Cameras
 from .people_body import Bones
-from .people_bundle import WIDTH, Priors, State
+from .people_state import WIDTH, Priors, State
 
 
 @dataclass(frozen=True)

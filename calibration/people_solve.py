@@ -11,11 +11,13 @@ from torch import Tensor
 from .cameras import Cameras
 from .errors import CalibrationError
 from .people_body import Bones
-from .people_bundle import POSE, WIDTH, People, Priors, Solved, State, covariance, minimise, observe
+from .people_bundle import covariance, minimise
 from .people_clocks import lasting_size
 from .people_curves import PersonView, grid, sample
+from .people_errors import observe
 from .people_priors import PeoplePrior, people_priors
 from .people_start import place_all, points, start_pairs
+from .people_state import POSE, WIDTH, People, Priors, Solved, State
 
 _FOCALS = (0.8, 0.6, 1.1, 0.45, 1.6)
 """Focal lengths that are tried, in parts of the longer side: 64° across to 35°, then ever rarer ones."""

@@ -20,15 +20,17 @@ from torch import Tensor
 from calibration.cameras import Cameras
 from calibration.errors import CalibrationError
 from calibration.people_body import KEYPOINTS, Bones, bones_among
-from calibration.people_bundle import POSE, WIDTH, State, minimise
+from calibration.people_bundle import minimise
 from calibration.people_curves import PersonView
 from calibration.people_priors import PeoplePrior, people_priors
 from calibration.people_solve import free_unknowns, problem
+from calibration.people_state import POSE, WIDTH, State
 from mocap.camera_steps import THRESHOLD, Step, all_steps
 from mocap.keypoints import CameraKeypoints, FloatArray
 from mocap.metrics import held_out_error_px
 from mocap.observations import Observations
 from mocap.reconstruct import DEFAULTS, observe
+from mocap.refine_summary import Bump, CameraChange, Refined, RefineSummary
 from mocap.settings import ReconstructSettings
 from mocap.sync import Clock
 
@@ -53,76 +55,6 @@ _MOST = 150
 """Instants that a correction is solved from."""
 _NOT_WORSE = 1.02
 """Of two tries that are equally good within this, the smaller correction is taken."""
-
-
-@dataclass(frozen=True)
-class CameraChange:
-    """What became of one camera."""
-
-    moved_mm: float
-    """How far its lens moved, millimetres."""
-    turned_deg: float
-    """How far it turned, degrees."""
-    before_px: float
-    """Median error of its held-out views with the old cameras, pixels."""
-    after_px: float
-    """The same with the new ones."""
-
-
-@dataclass(frozen=True)
-class Bump:
-    """A camera that was moved."""
-
-    camera: str
-    """Which."""
-    from_s: float | None
-    """Take time at which it moved; None where it had moved before the take began."""
-    from_frame: int | None
-    """The camera's own frame from which on it stands elsewhere."""
-    moved_mm: float
-    """How far, millimetres."""
-    turned_deg: float
-    """How far it turned, degrees."""
-    evidence: float
-    """Chi-square per parameter of a step at that time, or the factor by which held-out views got better."""
-
-
-@dataclass(frozen=True)
-class RefineSummary:
-    """What the performers say about the cameras."""
-
-    how: str
-    """Which correction was taken; ``none`` where the cameras were left alone."""
-    before_px: float
-    """Median error of held-out views in the parts of the take held out, old cameras, pixels."""
-    after_px: float
-    """The same with cameras corrected on the other parts."""
-    tried: Mapping[str, float]
-    """The same for every correction that was tried."""
-    cameras: Mapping[str, CameraChange]
-    """What became of each camera."""
-    bumps: tuple[Bump, ...]
-    """Cameras that were moved, the clearest first."""
-    changed: bool
-    """The cameras are not those that were given."""
-    usable: bool
-    """Enough was seen to say anything."""
-    reasons: tuple[str, ...]
-    """Why not, and what to do."""
-    warnings: tuple[str, ...]
-    """What the user should know."""
-
-
-@dataclass(frozen=True, eq=False)
-class Refined:
-    """Corrected cameras."""
-
-    cameras: Cameras
-    """To use for the take; where a camera was moved during it, as they stood before."""
-    after: Cameras | None
-    """As they stood after a camera was moved during the take; None where none was."""
-    summary: RefineSummary
-    """What was found."""
 
 
 def refine_from_take(

@@ -9,24 +9,11 @@ import torch
 from torch import Tensor
 
 from calibration import Cameras
-from calibration.people_bundle import (
-    LENS,
-    WIDTH,
-    People,
-    Priors,
-    State,
-    bone_errors,
-    cost,
-    covariance,
-    linearise,
-    minimise,
-    normal_equations,
-    observe,
-    pose_error,
-    shift,
-    stepped,
-)
+from calibration.people_bundle import covariance, minimise, stepped
 from calibration.people_curves import PersonView
+from calibration.people_errors import bone_errors, cost, linearise, observe, pose_error, shift
+from calibration.people_normal import normal_equations
+from calibration.people_state import LENS, WIDTH, People, Priors, State
 
 MakeCameras = Callable[..., Cameras]
 KEYPOINTS, INSTANTS, PERSONS = 5, 6, 2
