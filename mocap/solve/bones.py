@@ -45,14 +45,12 @@ _BENDING = (
     ("right_shoulder", "right_hip"),
 )
 """Distances across joints of the trunk, which bend a little in everybody."""
-_BENDING_M = 0.008
+_BENDING_M = 0.02
 """How much they do, at the least."""
 _LARGEST_M = 0.015
 """A distance that varies more is no bone."""
 _NOISE_DOUBT = 0.1
 """Share by which the told variance of tracks may be too small."""
-_SLOW_S = 0.3
-"""Seconds for which a distance that bends stays bent."""
 _SMALLEST_M = 0.0005
 """Nothing is held stiffer: it would hold the rest of the solve, too."""
 
@@ -70,10 +68,10 @@ class Bones:
     sd: FloatArray
     """(Q,) metres by which the distance varies."""
 
-    def weight(self, rate_hz: float) -> FloatArray:
-        """(Q,) 1 / metres² that a distance of one frame counts: what bends stays bent for a while."""
-        slow = max(_SLOW_S * rate_hz, 1.0)
-        return 1 / (_SMALLEST_M**2 + (self.sd**2 - _SMALLEST_M**2) * slow)
+    @property
+    def weight(self) -> FloatArray:
+        """(Q,) 1 / metres² that a distance of one frame counts."""
+        return 1 / self.sd**2
 
     def __len__(self) -> int:
         return len(self.first)
@@ -128,7 +126,9 @@ def fit_bones(
         middle = float(np.median(distance))
         spread = 1.4826 * float(np.median(np.abs(distance - middle)))
         noise = variance[a] + variance[b]
-        error = spread**2 * np.sqrt(2.7 / max(independent * both.sum(), 1))  # 2.7: of a median deviation
+        more = max(spread**2 - noise, 0.0)
+        chance = np.sqrt(2.7 / max(independent * both.sum(), 1))  # 2.7 instead of 2: of a median deviation
+        error = chance * (noise + 2 * np.sqrt(noise * more))
         rows.append(
             (a, b, middle - noise / middle, spread**2 - noise, error, noise)
         )  # noise makes bones longer
@@ -137,10 +137,10 @@ def fit_bones(
     first, second, length, excess, error, noise = (np.array(column) for column in zip(*rows, strict=True))
     common = max(float(np.median(excess - _NOISE_DOUBT * noise)), 0.0)
     own = common + np.maximum(excess - common - error, 0.0)
+    keep = own < _LARGEST_M**2
     own = np.maximum(
         own, [_BENDING_M**2 if pair in bending else 0.0 for pair in zip(first, second, strict=True)]
     )
-    keep = own < _LARGEST_M**2
     sd = np.sqrt(np.maximum(own, _SMALLEST_M**2))
     return Bones(first[keep], second[keep], length[keep], sd[keep])
 

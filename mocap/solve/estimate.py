@@ -21,7 +21,9 @@ _FIRST_PULL_M = 0.05
 _WEAK_PULL_M = 0.3
 """Holds points of one or two views near the track."""
 _LARGEST_SD_M = 0.05
-"""Frames whose points are worse have no say in how wrong points are on average."""
+"""How well points are known of which no frame says anything."""
+_UNUSUAL = 4.0
+"""Times the usual variance above which a frame has no say in how a point moves."""
 _ENOUGH = 100
 """Residuals without which the told deviations stand."""
 _SAMPLE = 100_000
@@ -135,6 +137,7 @@ def estimate(
     typical = np.median(square[seen] / sigma_px[seen] ** 2) / 1.386 if seen.any() else 1.0
     sigma = sigma_px * np.sqrt(max(typical, 1e-6))
     tails = _tails(square, sigma, seen)
+    lasting = 1.0
     for _ in range(2):
         squared = square / sigma**2
         chance = np.where(seen, tails.soundness(squared), 0.0)
@@ -149,12 +152,22 @@ def estimate(
         fewest = 3 if (count >= 3).sum() >= _ENOUGH else 2
         use = np.where(count >= fewest, chance * sound, 0.0)
         if (use > 0).sum() >= _ENOUGH:
-            sigma = np.where(seen, fit_sigma((own**2).sum(0) / 2 / left, use, told), 1.0)
+            sigma = np.where(seen, fit_sigma((own**2).sum(0) / 2 / left, use, told, lasting), 1.0)
         tails = _tails(square, sigma, seen)
-    correlation = correlate(own / sigma, sound, rate_hz)
-    variance = _variance(matrix, count >= 2)
-    motion = fit_motion(framewise, variance, correlation)
-    return Estimate(Noise(sigma, tails, correlation), motion, variance, count >= 2)
+        correlation = correlate(own / sigma, sound, rate_hz)
+        lasting = correlation.lasting
+    good = count >= 2
+    variance = _variances(matrix)
+    total = variance.sum(-1)
+    usual = np.array(
+        [np.median(total[good[:, k], k]) if good[:, k].any() else 1.0 for k in range(good.shape[1])]
+    )
+    fair = good & (total < _UNUSUAL * usual)
+    mean = np.where(fair[..., None], variance, 0.0).sum(0) / np.maximum(fair.sum(0), 1)[:, None]
+    mean = np.where(fair.any(0)[:, None], mean, _LARGEST_SD_M**2) + 1e-12
+    # Frames with a poor view of a point would look like motion.
+    motion = fit_motion(np.where(fair[..., None], framewise, xyz), mean, correlation)
+    return Estimate(Noise(sigma, tails, correlation), motion, mean, good)
 
 
 def _tails(square_px: FloatArray, sigma_px: FloatArray, seen: NDArray[np.bool_]) -> Tails:
@@ -162,14 +175,11 @@ def _tails(square_px: FloatArray, sigma_px: FloatArray, seen: NDArray[np.bool_])
     return fit_tails(squared[:: max(1, len(squared) // _SAMPLE)])
 
 
-def _variance(information: FloatArray, good: NDArray[np.bool_]) -> FloatArray:
-    """(K, 3) mean variance by axis of points with information (T, K, 6)."""
+def _variances(information: FloatArray) -> FloatArray:
+    """(T, K, 3) variances by axis of points with information (T, K, 6)."""
     shape = (*information.shape[:2], 3)
     axes = [
         solve3(information + 1e-3 * _EYE, np.broadcast_to(np.eye(3)[axis], shape))[..., axis]
         for axis in range(3)
     ]
-    variance = np.stack(axes, -1)
-    use = good[..., None] & (variance < _LARGEST_SD_M**2)
-    mean = np.where(use, variance, 0.0).sum(0) / np.maximum(use.sum(0), 1)
-    return np.where(use.any(0), mean, _LARGEST_SD_M**2) + 1e-12
+    return np.stack(axes, -1)

@@ -1,7 +1,9 @@
 """How smoothly each keypoint moves, read from the spectrum of its own track.
 
-A track whose k-th difference is white has the power q / omega^2k. The power of what was measured is that plus
-the noise's; order k and strength q follow from the likelihood of its periodogram (Whittle 1953).
+A track whose k-th difference is white has the power S = q / omega^2k. Smoothing with that prior keeps the share
+g = S / (S + N) of every frequency, N being the noise's power there. Order k and strength q are those whose
+expected squared error, estimated without bias from the measured power P as (1 - g)^2 P + 2 g N (Stein 1981),
+is least: unlike a likelihood, this does not mind that people's slow motion is no such noise.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ import numpy as np
 from mocap.keypoints import FloatArray
 from mocap.solve.noise import Correlation
 
-ORDERS = (3, 4, 5)
-"""Differences that may be white: jerk, snap and the next."""
+ORDERS = (4, 5)
+"""Differences that may be white: snap and the next. With jerk, accelerations come out rougher than they are."""
 _STRENGTHS = np.geomspace(1e-14, 1e-2, 61)
 """Variances of a difference that are tried, metres² at one frame's distance."""
-_FAR_ABOVE = 1e4
-"""Times the noise beyond which the power of a track says nothing about how to smooth it."""
+_NOISY = 2.0
+"""Radians per frame above which there is little motion."""
+_MOST_MORE = 2.0
+"""Times that noise may be stronger than told."""
+_MEDIAN = 0.95
+"""Of a mean of a few exponential variables of mean 1."""
 _BANDS = 48
 """Ranges of frequencies, evenly spaced in their logarithm."""
 
@@ -48,20 +54,25 @@ def fit_motion(
     """
     omega, power, count = _periodogram(xyz)
     second = 4 * np.sin(omega / 2) ** 2  # power of a difference
-    noise = variance[:, :, None] * correlation.spectrum(omega) * second**2  # (K, 3, F)
-    # Where motion drowns the noise, its spectrum is no concern of the solve.
-    above = (power > _FAR_ABOVE * noise).any(1, keepdims=True)
-    near = np.flip(np.logical_and.accumulate(~np.flip(above, -1), -1), -1)
+    slow = correlation.spectrum(omega)
+    noise = variance[:, :, None] * slow  # (K, 3, F) of positions
+    ratio = power / second**2 / noise
+    # The highest frequencies hold nearly noise alone: what they show beyond what was told is noise, too.
+    high = omega > _NOISY
+    if high.any():
+        more = np.median(ratio[..., high], axis=(1, 2)) / _MEDIAN
+        noise = noise * np.clip(more, 1.0, _MOST_MORE)[:, None, None]
+        ratio = power / second**2 / noise
     best: list[tuple[float, int, FloatArray]] = []
     for order in orders:
-        signal = _STRENGTHS[:, None] * second ** (2 - order)  # (S, F)
-        total = signal[:, None, None] + noise  # (S, K, 3, F)
-        cost = ((np.log(total) + power / total) * count * near).sum((2, 3))  # (S, K)
-        best.append((float(cost.min(0).sum()), order, _lowest(cost)))
+        signal = _STRENGTHS[:, None] * second ** (-float(order))  # (S, F)
+        gain = signal[:, None, None] / (signal[:, None, None] + noise)  # (S, K, 3, F)
+        risk = (((1 - gain) ** 2 * ratio + 2 * gain) * (slow * count)).sum((2, 3))  # (S, K)
+        best.append((float(risk.min(0).sum()), order, _lowest(risk)))
     _, order, strength = min(best, key=lambda item: item[0])
-    level = variance.mean(1)[:, None] * correlation.spectrum(omega) * second**2
-    ratio = strength[:, None] * second ** (2 - order) > level
-    cutoff = np.where(ratio.any(1), omega[ratio.shape[1] - 1 - ratio[:, ::-1].argmax(1)], omega[0])
+    level = variance.mean(1)[:, None] * slow
+    above = strength[:, None] * second ** (-float(order)) > level
+    cutoff = np.where(above.any(1), omega[above.shape[1] - 1 - above[:, ::-1].argmax(1)], omega[0])
     return Smoothness(order, strength, cutoff)
 
 
@@ -83,8 +94,8 @@ def _periodogram(xyz: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     taper /= np.sqrt((taper**2).sum())
     spectrum = np.abs(np.fft.rfft(second * taper[:, None, None], axis=0)) ** 2
     omega = 2 * np.pi * np.arange(len(spectrum)) / times
-    use = np.arange(len(spectrum)) >= min(3, len(spectrum) - 1)
-    edges = np.unique(np.geomspace(3, max(len(spectrum), 4), _BANDS).astype(int))
+    use = np.arange(len(spectrum)) >= 1
+    edges = np.unique(np.geomspace(1, max(len(spectrum), 2), _BANDS).astype(int))
     band = np.digitize(np.arange(len(spectrum)), edges) - 1
     count = np.bincount(band[use], minlength=len(edges)).astype(float)
     total = np.zeros((len(edges), *spectrum.shape[1:]))

@@ -165,7 +165,9 @@ def correlate(error: FloatArray, sound: FloatArray, rate_hz: float) -> Correlati
     return Correlation(float(np.clip(near[0], 0.0, 0.97)), bias)
 
 
-def fit_sigma(squared_px: FloatArray, sound: FloatArray, features: list[FloatArray]) -> FloatArray:
+def fit_sigma(
+    squared_px: FloatArray, sound: FloatArray, features: list[FloatArray], lasting: float = 1.0
+) -> FloatArray:
     """Ordinary deviations from what squared errors show.
 
     The logarithm of the variance is a sum of piecewise straight functions of the features, plus a constant
@@ -175,6 +177,7 @@ def fit_sigma(squared_px: FloatArray, sound: FloatArray, features: list[FloatArr
         squared_px: (C, T, K) half the squared error over its expected share, pixels².
         sound: (C, T, K) weight of each in the fit, 0 where unseen.
         features: (C, T, K) each, finite.
+        lasting: frames that count as one, for how far the fit may follow them.
 
     Returns:
         (C, T, K) pixels.
@@ -189,7 +192,7 @@ def fit_sigma(squared_px: FloatArray, sound: FloatArray, features: list[FloatArr
     beta = np.zeros(design.shape[1])
     mean = max(float((target * weight).sum() / weight.sum()), 1e-6)
     beta[0] = np.log(mean)
-    ridge = np.full(len(beta), 20.0)
+    ridge = np.full(len(beta), 20.0 * lasting)
     ridge[0] = 0.0
     for _ in range(8):
         ratio = target * np.exp(-design @ beta)
@@ -206,7 +209,8 @@ def fit_sigma(squared_px: FloatArray, sound: FloatArray, features: list[FloatArr
         log_variance += np.interp(feature.ravel(), knot, values).reshape(shape)
     ratio = (squared_px * sound * np.exp(-log_variance)).sum(1)
     count = sound.sum(1)
-    own = np.log((ratio + _LEAST) / (count + _LEAST))
+    few = _LEAST * lasting
+    own = np.log((ratio + few) / (count + few))
     return np.exp((log_variance + own[:, None]) / 2)
 
 

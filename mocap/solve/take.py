@@ -86,7 +86,7 @@ def solve_take(
     spread = posterior_variance(found.variance, found.motion, found.noise.correlation)
     new = float(np.median(found.motion.cutoff)) / np.pi
     bones = fit_bones(xyz, spread, found.good, names, new)
-    xyz, covariance, bones = _together(views, xyz, found, bones, rate_hz)
+    xyz, covariance, bones = _together(views, xyz, found, bones)
     _, sound = found.noise.weigh(views, xyz)
     error = np.sqrt((views.error_at(xyz) ** 2).sum(0))
     return SolvedTake(
@@ -101,7 +101,7 @@ def solve_take(
 
 
 def _together(
-    views: Views, xyz: FloatArray, found: Estimate, bones: Bones, rate_hz: float
+    views: Views, xyz: FloatArray, found: Estimate, bones: Bones
 ) -> tuple[FloatArray, FloatArray, Bones]:
     """All keypoints with their bones: first with free lengths, then with the lengths of the whole take."""
     step = basis_for(found, len(xyz)).step
@@ -113,9 +113,7 @@ def _together(
         moved = np.empty_like(xyz)
         for frames, keep in _windows(len(xyz), step):
             part = found.at(frames)
-            solved = solve_window(
-                views.at(frames), xyz[frames], part, bones, lengths, rate_hz, step, free=not last
-            )
+            solved = solve_window(views.at(frames), xyz[frames], part, bones, lengths, step, free=not last)
             inner = slice(keep.start - frames.start, keep.stop - frames.start)
             moved[keep] = solved.xyz[inner]
             information += solved.information

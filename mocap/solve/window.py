@@ -85,7 +85,6 @@ def solve_window(
     found: Estimate,
     bones: Bones,
     lengths: FloatArray,
-    rate_hz: float,
     step: int,
     *,
     free: bool,
@@ -98,7 +97,6 @@ def solve_window(
         found: noise and motion.
         bones: which distances stay the same.
         lengths: (Q,) metres, theirs now.
-        rate_hz: frames per second.
         step: frames from knot to knot.
         free: whether the lengths move, too.
     """
@@ -109,7 +107,7 @@ def solve_window(
     terms = (
         _view_term(views, state.xyz, found),
         _motion_term(found, basis),
-        BoneTerm(bones.first, bones.second, bones.weight(rate_hz)),
+        BoneTerm(bones.first, bones.second, bones.weight),
     )
     for term in terms:
         term.add(normal, state)
