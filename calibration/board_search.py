@@ -34,6 +34,8 @@ _RATIOS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85)
 """Sides of a marker in sides of its square, as boards are printed."""
 _RATIO_ERROR = 0.05
 """A marker whose size is described worse than this is worth a word."""
+_MOST_LAYOUTS = 4
+"""Layouts that are tried out, the best fitting ones."""
 _ABSENT = 3
 """Images in which a row of markers should be seen and is not: it does not exist."""
 
@@ -80,9 +82,7 @@ def board_differences(described: Board, shown: Board) -> list[str]:
         what = "columns and rows are exchanged" if swapped else "the size is wrong"
         found.append(f"{what}: it has {shown.columns} columns and {shown.rows} rows")
     if described.legacy != shown.legacy:
-        found.append(
-            "it is of the pattern from before OpenCV 4.6" * shown.legacy or "it is not a legacy board"
-        )
+        found.append("it is of OpenCV's pattern before 4.6" if shown.legacy else "it is not a legacy board")
     if described.marker_ids != shown.marker_ids and shown.used_marker_ids:
         found.append(f"its markers are numbered from {shown.used_marker_ids[0]}")
     if shown.type != "chessboard" and described.marker_m != shown.marker_m:
@@ -162,12 +162,15 @@ def _layouts(board: Board, seen: Sequence[_Seen], shapes: Sequence[tuple[int, ..
     if not useful:
         return
     total = sum(len(one.ids) for one, _ in useful)
-    scored: list[tuple[int, int, Board]] = []
+    lowest = min(int(one.ids.min()) for one, _ in useful)
+    scored: list[tuple[int, bool, int, Board]] = []
     for order, candidate in enumerate(_patterns(board, [one for one, _ in useful])):
         fits = sum(_num_consistent(one, candidate) for one, _ in useful)
         if fits >= _CONSISTENT * total:
-            scored.append((-fits, order, candidate))
-    for _, _, candidate in sorted(scored, key=lambda entry: entry[:2])[:4]:
+            # Whole rows at the top that nobody ever saw are rather the numbers of another board.
+            rows_unseen = not board.marker_ids and lowest - candidate.used_marker_ids[0] >= candidate.columns
+            scored.append((-fits, rows_unseen, order, candidate))
+    for *_, candidate in sorted(scored, key=lambda entry: entry[:3])[:_MOST_LAYOUTS]:
         yield from _with_rows(candidate, board, useful)
 
 
@@ -226,7 +229,8 @@ def _with_rows(
     first = tall.used_marker_ids[0]
     top = max(int(one.ids.max()) for one, _ in useful)
     fewest = 3 if tall.type == "charuco" else 1
-    for rows in dict.fromkeys([described.rows, described.columns, *range(fewest, tall.rows + 1)]):
+    told = {described.columns: [described.rows], described.rows: [described.columns]}.get(tall.columns, [])
+    for rows in dict.fromkeys([*told, *range(fewest, tall.rows + 1)]):
         if rows < fewest or (tall.type == "charuco" and tall.legacy and rows % 2):
             continue
         board = _numbered(replace(tall, rows=rows, marker_ids=()), first)

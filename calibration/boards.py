@@ -1,4 +1,4 @@
-"""Calibration boards: what they look like, where their corners are, images and prints of them.
+"""Calibration boards: what they look like, where their corners are, and images of them.
 
 Board frame, the same for every type: origin at the outer corner of the first square, x along the
 columns, y along the rows (down), z = x cross y, which points away from somebody who looks at the
@@ -7,11 +7,9 @@ print. All corners lie on z = 0.
 
 from __future__ import annotations
 
-import io
-import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -231,137 +229,3 @@ def draw_board(board: Board, pixels_per_m: float, margin_m: float = 0.0) -> NDAr
     if board.inverted:
         black = np.outer(cover(0.0, board.size_m[1], height), cover(0.0, board.size_m[0], width)) - black
     return np.clip(np.rint(255.0 * (1.0 - black)), 0, 255).astype(np.uint8)
-
-
-PAGES_MM = {
-    "A4": (210.0, 297.0),
-    "A3": (297.0, 420.0),
-    "A2": (420.0, 594.0),
-    "A1": (594.0, 841.0),
-    "A0": (841.0, 1189.0),
-    "letter": (215.9, 279.4),
-    "legal": (215.9, 355.6),
-    "tabloid": (279.4, 431.8),
-}
-"""Paper sizes, upright, millimetres."""
-
-_MARGIN_MM = 10.0
-"""Edge that printers leave blank, on every side."""
-_FOOT_MM = 22.0
-"""Strip below the board for its description and the ruler."""
-_POINT_PER_MM = 72.0 / 25.4
-
-
-def board_pdf(board: Board, page: str = "A4") -> bytes:
-    """The board as a vector PDF, true to scale, with its parameters and a ruler to check the print.
-
-    A board larger than the page is spread over several, each with crop marks at the corners of its
-    part: cut there and join the parts edge to edge.
-
-    Args:
-        board: the board.
-        page: one of ``PAGES_MM``; turned to landscape where that needs fewer sheets.
-
-    Returns:
-        The file's contents; the same board gives the same bytes.
-
-    Raises:
-        CalibrationError: no such paper size.
-    """
-    from reportlab.pdfgen.canvas import Canvas
-
-    sheet_mm, tiles = _layout(board, page)
-    buffer = io.BytesIO()
-    paper = (_POINT_PER_MM * sheet_mm[0], _POINT_PER_MM * sheet_mm[1])
-    canvas = Canvas(buffer, pagesize=paper, pageCompression=0, invariant=1)
-    canvas.setTitle(f"Calibration board {_parameters(board)}")
-    for number, tile in enumerate(tiles):
-        where = f"sheet {number + 1} of {len(tiles)}: " if len(tiles) > 1 else ""
-        canvas.scale(_POINT_PER_MM, _POINT_PER_MM)
-        _print_tile(canvas, board, tile, sheet_mm[1])
-        if len(tiles) > 1:
-            _print_crop_marks(canvas, tile, sheet_mm[1])
-        _print_foot(canvas, where + _parameters(board), sheet_mm[0])
-        canvas.showPage()
-    canvas.save()
-    return buffer.getvalue()
-
-
-def _layout(board: Board, page: str) -> tuple[tuple[float, float], list[Rectangle]]:
-    """Sheet size (millimetres) and the part of the board (millimetres, board frame) on each sheet."""
-    names = {name.lower(): name for name in PAGES_MM}
-    if page.lower() not in names:
-        raise CalibrationError(f"paper size {page!r} is unknown; choose one of {', '.join(PAGES_MM)}")
-    upright = PAGES_MM[names[page.lower()]]
-    width, height = (1000.0 * side for side in board.size_m)
-    plans: list[tuple[int, tuple[float, float], list[Rectangle]]] = []
-    for sheet in (upright, (upright[1], upright[0])):
-        room_x, room_y = sheet[0] - 2.0 * _MARGIN_MM, sheet[1] - 2.0 * _MARGIN_MM - _FOOT_MM
-        across, down = math.ceil(width / room_x - 1e-9), math.ceil(height / room_y - 1e-9)
-        step_x, step_y = width / across, height / down
-        tiles = [
-            Rectangle(i * step_x, j * step_y, (i + 1) * step_x, (j + 1) * step_y)
-            for j in range(down)
-            for i in range(across)
-        ]
-        plans.append((len(tiles), sheet, tiles))
-    _, sheet, tiles = min(plans, key=lambda plan: plan[0])
-    return sheet, tiles
-
-
-def _parameters(board: Board) -> str:
-    """The lines of session.toml that describe the board, in one."""
-    size = f"columns = {board.columns}, rows = {board.rows}, square_m = {board.square_m:g}"
-    text = f'type = "{board.type}", {size}'
-    if board.type != "chessboard":
-        text += f', marker_m = {board.marker_m:g}, dictionary = "{board.dictionary}"'
-    return text + ", inverted = true" * board.inverted + ", legacy = true" * board.legacy
-
-
-def _print_tile(canvas: Any, board: Board, tile: Rectangle, sheet_height_mm: float) -> None:
-    """The part of the board inside ``tile``, its top left corner at the page's margins."""
-
-    def clipped(box: Rectangle) -> tuple[float, float, float, float] | None:
-        left, top = max(1000.0 * box.left, tile.left), max(1000.0 * box.top, tile.top)
-        right, bottom = min(1000.0 * box.right, tile.right), min(1000.0 * box.bottom, tile.bottom)
-        if right - left < 1e-6 or bottom - top < 1e-6:
-            return None
-        page_y = sheet_height_mm - _MARGIN_MM - (bottom - tile.top)
-        return left - tile.left + _MARGIN_MM, page_y, right - left, bottom - top
-
-    # One path for everything: areas that touch then leave no hairline between them.
-    path = canvas.beginPath()
-    for box in ([Rectangle(0.0, 0.0, *board.size_m)] if board.inverted else []) + board.black_rectangles():
-        if (area := clipped(box)) is not None:
-            path.rect(*area)
-    canvas.setFillGray(0.0)
-    # Even-odd: the areas of an inverted board cut white holes into the black ground.
-    canvas.drawPath(path, stroke=0, fill=1, fillMode=0)
-
-
-def _print_crop_marks(canvas: Any, tile: Rectangle, sheet_height_mm: float) -> None:
-    canvas.setLineWidth(0.1)
-    top = sheet_height_mm - _MARGIN_MM
-    for x in (_MARGIN_MM, _MARGIN_MM + tile.right - tile.left):
-        for y in (top, top - (tile.bottom - tile.top)):
-            out_x, out_y = (-1.0 if x == _MARGIN_MM else 1.0), (1.0 if y == top else -1.0)
-            canvas.line(x + out_x, y, x + 5.0 * out_x, y)
-            canvas.line(x, y + out_y, x, y + 5.0 * out_y)
-
-
-def _print_foot(canvas: Any, text: str, sheet_width_mm: float) -> None:
-    """A ruler of 100 mm, how to use it, and the board's parameters."""
-    base = _MARGIN_MM + 9.0
-    canvas.setLineWidth(0.15)
-    canvas.line(_MARGIN_MM, base, _MARGIN_MM + 100.0, base)
-    for tick in range(0, 101, 5):
-        canvas.line(_MARGIN_MM + tick, base, _MARGIN_MM + tick, base + (3.0 if tick % 10 == 0 else 1.8))
-    canvas.setFillGray(0.0)
-    canvas.setFont("Helvetica", 2.5)
-    advice = (
-        "This line is 100 mm: print at 100 % (no fit to page) and measure it, then a square for square_m."
-    )
-    canvas.drawString(_MARGIN_MM, base - 4.0, advice)
-    size = min(2.5, 2.5 * (sheet_width_mm - 2.0 * _MARGIN_MM) / canvas.stringWidth(text, "Helvetica", 2.5))
-    canvas.setFont("Helvetica", size)
-    canvas.drawString(_MARGIN_MM, base - 8.0, text)

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration import CalibrationError
-from calibration.boards import PAGES_MM, Board, board_pdf, draw_board
+from calibration.boards import Board, draw_board
 from calibration.markers import cover_dark, opencv_dictionary
+from calibration.printing import PAGES_MM, board_pdf
 
 CHARUCO = Board(columns=5, rows=7, square_m=0.04, marker_m=0.03)
 
@@ -150,6 +151,39 @@ def test_a_large_board_is_spread_over_sheets_that_join() -> None:
     np.testing.assert_array_equal(joined, draw_board(board, 3000.0) < 128)
     assert all(f"sheet {i + 1} of 8" in part for i, part in enumerate(parts))
     assert len(sheets(board_pdf(board, "A1"))) == 1
+
+
+def test_sheets_share_a_strip_with_those_to_the_right_and_below() -> None:
+    board = Board(square_m=0.08, marker_m=0.06)
+    parts = sheets(board_pdf(board, overlap_mm=8.0))
+    first, right, below = (printed(parts[i], 210.0, 3)[30:480, 30:] for i in (0, 1, 2))
+    np.testing.assert_array_equal(first[:420, 600:624], right[:420, :24])
+    np.testing.assert_array_equal(first[420:444, :600], below[:24, :600])
+    # The marks stand where the strip begins, outside the print.
+    assert re.search(r"n 210 \d+ m 210 \d+ l S", parts[0])
+
+
+def test_measures_are_printed_and_a_sheet_may_be_made_for_the_board() -> None:
+    (sheet,) = sheets(board_pdf(Board(square_m=0.08, marker_m=0.06), "fit"))
+    assert "measures 400.0 x 560.0 mm, a square 80.00 mm, a marker 60.00 mm" in sheet
+    assert len(sheets(board_pdf(Board(square_m=0.08, marker_m=0.06), "420x620"))) == 1
+    with pytest.raises(CalibrationError, match="no room"):
+        board_pdf(CHARUCO, "30x30")
+
+
+def test_markers_may_be_numbered_freely_and_cells_left_empty() -> None:
+    board = Board("aruco", 3, 2, 0.05, 0.03, marker_ids=(7, -1, 9, 30, 31, 2))
+    assert board.marker_cells == [(0, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+    assert board.used_marker_ids == (7, 9, 30, 31, 2)
+    assert len(board.corners_xyz) == 20
+    image = draw_board(board, 2000.0, 0.01)
+    corners, ids, _ = cv2.aruco.ArucoDetector(opencv_dictionary(board.dictionary, 32)).detectMarkers(image)
+    at = {int(i): xy[0].mean(0) for i, xy in zip(ids.ravel(), corners, strict=True)}
+    assert set(at) == {7, 9, 30, 31, 2}
+    np.testing.assert_allclose(at[31], (np.array([0.075, 0.075]) + 0.01) * 2000.0 - 0.5, atol=0.6)
+    for wrong in ((1, 2), (1, 1, 2, 3, 4, 5), (-1,) * 6, (-2, 0, 1, 2, 3, 4)):
+        with pytest.raises(CalibrationError, match="marker_ids"):
+            replace(board, marker_ids=wrong)
 
 
 def test_the_same_board_gives_the_same_bytes() -> None:

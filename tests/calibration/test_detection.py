@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.boards import Board, draw_board
+from calibration.corner_quality import contradicted_px
 from calibration.detection import BoardDetector, detect_board
 
 CHARUCO = Board(columns=5, rows=7, square_m=0.04, marker_m=0.03)
@@ -86,6 +87,87 @@ def test_a_symmetric_chessboard_begins_at_the_top_left_of_the_image() -> None:
         either = [np.linalg.norm(xy_px - order, axis=-1).max() for order in (truth, truth[::-1])]
         assert min(either) < 0.5
         assert xy_px[0].sum() < xy_px[-1].sum()
+
+
+def clip(board: Board, count: int = 12) -> list[tuple[NDArray[np.uint8], NDArray[np.float64] | None]]:
+    """The board turning and shifting, gone for two images, and back."""
+    images: list[tuple[NDArray[np.uint8], NDArray[np.float64] | None]] = []
+    for i in range(count):
+        image, truth = photograph(board, turn_deg=9.0 * i, seed=i)
+        if i in {4, 5}:
+            wall = np.random.default_rng(i).normal(116.0, 3.0, image.shape)
+            images.append((np.clip(wall, 0, 255).astype(np.uint8), None))
+        else:
+            shift = np.float32([[1, 0, 14 * i - 80], [0, 1, 40 - 7 * i]])
+            moved = cv2.warpAffine(image, shift, image.shape[::-1], borderValue=(116,))
+            images.append((moved, truth + shift[:, 2]))
+    return images
+
+
+@pytest.mark.parametrize("board", [CHARUCO, GRID], ids=["charuco", "aruco"])
+def test_a_clip_is_searched_as_thoroughly_as_its_images(board: Board) -> None:
+    detector = BoardDetector(board)
+    images = clip(board)
+    found = [detector(image) for image, _ in images]
+    for (_, truth), one in zip(images, found, strict=True):
+        if truth is None:
+            assert len(one.ids) == 0
+            continue
+        assert len(one.ids) >= 0.9 * len(truth)
+        off = np.linalg.norm(one.xy_px - truth[one.ids], axis=-1)
+        assert np.sqrt((off**2).mean()) < (0.6 if board.type == "aruco" else 0.2)
+    again = BoardDetector(board)
+    for (image, _), one in zip(images, found, strict=True):
+        twin = again(image)
+        np.testing.assert_array_equal(one.xy_px, twin.xy_px)
+        np.testing.assert_array_equal(one.sigma_px, twin.sigma_px)
+
+
+def test_markers_that_are_painted_over_are_no_corners() -> None:
+    image, truth = photograph(CHARUCO)
+    at = truth[:8].mean(0).astype(int)
+    image[at[1] - 60 : at[1] + 60, at[0] - 90 : at[0] + 90] = 116
+    found = BoardDetector(CHARUCO)(image)
+    assert 15 <= len(found.ids) < len(truth)
+    off = np.linalg.norm(found.xy_px - truth[found.ids], axis=-1)
+    # Where the paint cuts through a corner's surroundings it may be off, but then it says so.
+    assert (off < 4.0 * found.sigma_px).all()
+    assert np.median(off) < 0.1
+
+
+def test_blurred_and_small_corners_know_less() -> None:
+    image, truth = photograph(CHARUCO)
+    sharp = BoardDetector(CHARUCO)(image)
+    blurred = BoardDetector(CHARUCO)(cv2.GaussianBlur(image, (0, 0), 4.0))
+    small = BoardDetector(CHARUCO)(cv2.resize(image, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA))
+    assert sharp.sigma_px.shape == sharp.ids.shape
+    assert np.median(blurred.sigma_px) > 1.2 * np.median(sharp.sigma_px)
+    assert np.median(small.sigma_px) > 1.2 * np.median(sharp.sigma_px)
+    # Nine in ten lie within what the standard deviations say (two sigmas of a Rayleigh distribution).
+    off = np.linalg.norm(sharp.xy_px - truth[sharp.ids], axis=-1)
+    assert (off < 2.15 * sharp.sigma_px).mean() > 0.85
+
+
+def test_a_corner_that_the_others_contradict_is_uncertain() -> None:
+    plane = CHARUCO.corners_xyz[:, :2].numpy()
+    xy = 1000.0 * plane + 100.0
+    assert not contradicted_px(xy, plane).any()
+    xy[7] += [3.0, 0.0]
+    off = contradicted_px(xy, plane)
+    np.testing.assert_allclose(off[7], [3.0, 0.0], atol=0.1)
+    assert not np.delete(off, 7, axis=0).any()
+
+
+def test_single_tags_and_grids_with_gaps_are_found() -> None:
+    tag = Board("aruco", 1, 1, 0.06, 0.05, "DICT_APRILTAG_36h11", marker_ids=(17,))
+    gaps = Board("aruco", 3, 2, 0.06, 0.045, "DICT_APRILTAG_16h5", marker_ids=(7, -1, 9, 20, 21, 2))
+    for board in (tag, gaps):
+        image, truth = photograph(board)
+        ids, xy = detect_board(image, board)
+        assert len(ids) == len(truth)
+        assert np.linalg.norm(xy - truth, axis=-1).max() < 1.5
+    other = replace(tag, marker_ids=(18,))
+    assert len(detect_board(photograph(tag)[0], other)[0]) == 0
 
 
 def test_another_board_gives_no_corners_but_markers() -> None:

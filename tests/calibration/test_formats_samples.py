@@ -31,8 +31,11 @@ SAMPLES = [
 
 def holds(name: str, cameras: Cameras) -> bool:
     """Whether a format can hold what the sample lacks."""
-    unposed = name in {"freemocap", "qualisys", "voxelpose", "panoptic", "colmap"}
-    unsized = name in {"freemocap", "caliscope", "qualisys", "panoptic", "opencap", "colmap"}
+    unposed = name in {"freemocap", "qualisys", "voxelpose", "panoptic", "colmap", "kalibr", "metashape"}
+    unsized = name in {"freemocap", "caliscope", "qualisys", "panoptic", "opencap", "colmap", "metashape"}
+    if name == "kalibr" and bool((cameras.distortion[:, 4:] != 0.0).any()):
+        return False
+    unsized |= name == "kalibr"
     return (bool(cameras.posed.all()) or not unposed) and (
         not bool(cameras.size_px.isnan().any()) or not unsized
     )
