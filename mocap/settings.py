@@ -136,9 +136,9 @@ class FitSettings:
     """How long an error of a keypoint lasts, seconds: frames closer than this share one observation."""
     tail: float = 3.0
     """Degrees of freedom of the Student-t that keypoints' errors follow; smaller trusts outliers less."""
-    acceleration_m_s2: float = 15.0
+    acceleration_m_s2: float = 30.0
     """Common acceleration of the pelvis, m/s²: standard deviation at 30 frames a second."""
-    acceleration_rad_s2: float = 50.0
+    acceleration_rad_s2: float = 100.0
     """Common angular acceleration of a joint, rad/s²: standard deviation at 30 frames a second."""
     floor: bool = True
     """The floor is at z = 0: feet do not sink, and stand still where they stand."""

@@ -17,7 +17,7 @@ _HEIGHT_SD_M = 0.002
 """How far a standing point may be from its support."""
 _SUNK_SD_M = 0.002
 """How far a point may be below the floor; in every frame, since no foot goes through it."""
-_CORRELATED_S = 0.10
+_CORRELATED_S = 0.05
 """Frames within this share one statement about a height: floors and soles err for as long as a stand."""
 _SLIP_SD_M_S = 0.02
 """Speed of what stands, at 30 frames a second; over a second it may creep by 2 mm."""

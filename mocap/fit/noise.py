@@ -106,10 +106,11 @@ def offset_scale(sweep: Sweep, scale: Tensor) -> Tensor:
     own = slice(layout.num_betas, layout.num_betas + 3 * layout.num_keypoints)
     variance = sweep.border_covariance().diagonal()[own]
     sd = prior.sd[own]
+    unknown = (variance / sd**2).reshape(-1, 3).sum(-1) * scale**2
     determined = (1 - variance / sd**2).clamp(0, 1).reshape(-1, 3).sum(-1)
     squares = (layout.border(sweep.state)[own] / sd).square().reshape(-1, 3).sum(-1) * scale**2
     common = torch.ones(1, dtype=torch.float64)
     for _ in range(20):
-        weight = (_OFFSET_TAIL + 3) / (_OFFSET_TAIL + squares / common)
+        weight = (_OFFSET_TAIL + 3) / (_OFFSET_TAIL + (squares + unknown) / common)
         common = ((weight * squares).sum() + _USUAL_VOTES) / (determined.sum() + _USUAL_VOTES)
     return torch.clamp(torch.sqrt(common / weight), *_SPREAD)

@@ -37,7 +37,7 @@ _ROUGH_GAIN = 1e-3
 """Share of the cost at which the first solve ends: good enough to start the next."""
 _SETTLED_GAIN = 1e-2
 """The same where feet and noise are looked at."""
-_LOOSE = 0.25
+_LOOSE = 0.5
 """Strength of smoothness where shape and offsets are solved for."""
 
 
