@@ -73,8 +73,23 @@ class Carried(NamedTuple):
     """(N, 3) metres."""
     velocity: Tensor
     """(N, 3) metres per second."""
-    d_control: Tensor
-    """(N, 3, 4, 6) by the four control points that each instant depends on."""
+    weight: Tensor
+    """(N, 4) of the control points."""
+    d_quat: Tensor
+    """(N, 3, 4) by the blended quaternion."""
+
+    def by_control(self, d_point: Tensor, tangent: Tensor, interval: Tensor) -> Tensor:
+        """(N, R, 4, 6) derivative by four control points of what moves with the points by ``d_point``.
+
+        Args:
+            d_point: (N, R, 3) derivative by the world points.
+            tangent: (M, 4, 3) what ``quat_tangent`` gives for all control points.
+            interval: (N,) first control point of each.
+        """
+        rows = torch.arange(SPAN)
+        turn = (d_point @ self.d_quat)[:, None] @ tangent[interval[:, None] + rows]  # (N, 4, R, 3)
+        both = torch.cat([d_point[:, None].expand_as(turn), turn], -1)
+        return (self.weight[:, :, None, None] * both).transpose(1, 2)
 
 
 def basis(part: Tensor) -> Tensor:
@@ -109,21 +124,15 @@ def carry(motion: BoardMotion, interval: Tensor, part: Tensor, xyz_board: Tensor
 
 
 def carry_jacobian(motion: BoardMotion, interval: Tensor, part: Tensor, xyz_board: Tensor) -> Carried:
-    """The same as ``carry``, with velocity and derivatives in closed form."""
+    """The same as ``carry``, with velocity and what derivatives are made of, in closed form."""
     weight, slope = basis(part), basis_slope(part) / motion.step_s
     quat = _blend(motion.quat_wxyz, interval, weight)
     xyz = xyz_board - motion.middle
     turned = _turned(quat, xyz)
-    d_quat = _d_turned(quat, xyz, turned)  # (N, 3, 4)
+    d_quat = _d_turned(quat, xyz, turned)
     velocity = _blend(motion.place, interval, slope)
     velocity = velocity + (d_quat @ _blend(motion.quat_wxyz, interval, slope)[..., None])[..., 0]
-    d_control = torch.zeros(len(part), 3, SPAN, CONTROL, dtype=torch.float64)
-    tangent = quat_tangent(motion.quat_wxyz)  # (M, 4, 3)
-    for k in range(SPAN):
-        for axis in range(3):
-            d_control[:, axis, k, axis] = weight[:, k]
-        d_control[:, :, k, 3:] = weight[:, k, None, None] * (d_quat @ tangent[interval + k])
-    return Carried(turned + _blend(motion.place, interval, weight), velocity, d_control)
+    return Carried(turned + _blend(motion.place, interval, weight), velocity, weight, d_quat)
 
 
 def quat_tangent(quat_wxyz: Tensor) -> Tensor:
@@ -188,8 +197,7 @@ def third_differences(motion: BoardMotion) -> tuple[Tensor, Tensor]:
 
 
 def _blend(control: Tensor, interval: Tensor, weight: Tensor) -> Tensor:
-    parts = [weight[:, k, None] * control[interval + k] for k in range(SPAN)]
-    return parts[0] + parts[1] + parts[2] + parts[3]
+    return (weight[:, None] @ control[interval[:, None] + torch.arange(SPAN)])[:, 0]
 
 
 def _turned(quat: Tensor, xyz: Tensor) -> Tensor:

@@ -239,7 +239,7 @@ def _lens(cameras: Cameras) -> Tensor:
 
 
 def _with_lens(cameras: Cameras, lens: Tensor) -> Cameras:
-    return replace(cameras, focal_px=lens[:, :2], center_px=lens[:, 2:4], distortion=lens[:, 4:])
+    return cameras.with_lenses(lens[:, :2], lens[:, 2:4], lens[:, 4:])
 
 
 class _Solver:

@@ -36,6 +36,11 @@ CAMERA_MODELS: dict[str, LensModel] = {
 """Distortion models by name."""
 
 
+_SAME_LENS = 1e-3
+"""Change of coefficients over which the radius of ``max_radius2`` is kept: steps of a solve near its end. It
+moves by as little, and says which points can be seen at all, not where."""
+
+
 class Ray(NamedTuple):
     """Viewing rays."""
 
@@ -123,7 +128,7 @@ class Cameras:
             cam_from_world=self.cam_from_world[rows],
             model=tuple(self.model[i] for i in rows),
         )
-        if "max_radius2" in self.__dict__:  # costs as much as projecting a thousand points: found once
+        if "max_radius2" in self.__dict__:
             some.__dict__["max_radius2"] = self.max_radius2[rows]
         return some
 
@@ -155,7 +160,21 @@ class Cameras:
 
     def with_poses(self, cam_from_world: Tensor) -> "Cameras":
         """The same cameras standing elsewhere: (C, 4, 4), metres."""
-        return replace(self, cam_from_world=cam_from_world)
+        moved = replace(self, cam_from_world=cam_from_world)
+        self._hand_down(moved)
+        return moved
+
+    def with_lenses(self, focal_px: Tensor, center_px: Tensor, distortion: Tensor) -> "Cameras":
+        """The same cameras with other lenses: (C, 2) and (C, 2) pixels, (C, D) coefficients."""
+        changed = replace(self, focal_px=focal_px, center_px=center_px, distortion=distortion)
+        if distortion.shape[-1] and float((distortion - self.distortion).abs().amax()) < _SAME_LENS:
+            self._hand_down(changed)
+        return changed
+
+    def _hand_down(self, other: "Cameras") -> None:
+        """Spare other cameras with the same lenses what costs as much as projecting a thousand points."""
+        if "max_radius2" in self.__dict__:
+            other.__dict__["max_radius2"] = self.max_radius2
 
     def renamed(self, names: Sequence[str]) -> "Cameras":
         """The same cameras under other names, one for each, in batch order."""

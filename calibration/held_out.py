@@ -22,7 +22,8 @@ from .cameras import Cameras
 from .detection import BoardView
 from .extrinsics import fit_boards
 from .selection import usable_views
-from .timed_bundle import TimedBundle, adjust_timed
+from .timed_bundle import adjust_timed
+from .timed_problem import TimedBundle
 from .timed_start import near_shared, timed_problem
 from .timed_views import CameraViews
 from .triangulation import triangulate
@@ -95,7 +96,8 @@ def judge_cameras(
     boards = dict(zip(posed.frames, posed.world_from_board, strict=True))
     problem = timed_problem(views, board, cameras, boards, offset_s=offset_s, step_s=step_s, options=options)
     still = torch.zeros_like(problem.free.pose), torch.zeros_like(problem.free.lens)
-    fitted = adjust_timed(replace(problem, free=problem.free._replace(pose=still[0], lens=still[1])))
+    free = problem.free._replace(pose=still[0], lens=still[1])
+    fitted = adjust_timed(replace(problem, free=free, rounds=2))
     limit_px = _MISTAKE_PX * float(cameras.size_px.amax()) / 1280.0
     error = [_without_mistakes(some, limit_px) for some in fitted.error_px]
     rigid = [_present(some) for some in error]

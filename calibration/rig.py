@@ -22,7 +22,7 @@ from .intrinsics import Intrinsics, IntrinsicsOptions, calibrate_lenses
 from .rig_solve import Clockwork, Solved, clock_parameters, instants, solve_rig
 from .schur import POSE
 from .selection import choose_frames, usable_views
-from .timed_bundle import TimePrior
+from .timed_problem import TimePrior
 from .triangulation import triangulate
 from .turning import clock_links
 from .world import World, to_world

@@ -19,16 +19,8 @@ from .lens_models import give_up_folding
 from .observations import Noise
 from .selection import usable_views
 from .still_views import still_views
-from .timed_bundle import (
-    CLOCK,
-    DRIFT,
-    LINE,
-    OFFSET,
-    TimedBundle,
-    TimedProblem,
-    TimePrior,
-    adjust_timed,
-)
+from .timed_bundle import adjust_timed
+from .timed_problem import CLOCK, DRIFT, LINE, OFFSET, TimedBundle, TimedProblem, TimePrior
 from .timed_start import timed_problem
 from .timed_views import CameraViews
 
@@ -118,7 +110,7 @@ def solve_rig(
     while (bad := give_up_folding(found.state.cameras, timed.free.lens)) is not None:
         cameras, free = bad
         start_again = replace(found.state, cameras=cameras)
-        timed = replace(timed, start=start_again, free=timed.free._replace(lens=free))
+        timed = replace(timed, start=start_again, free=timed.free._replace(lens=free), rounds=2)
         found = adjust_timed(timed)
     blocks = _blocks(found.covariance, len(ideal))
     return Solved(

@@ -13,7 +13,7 @@ from .bundle import BundleOptions
 from .cameras import Cameras
 from .detection import BoardView
 from .selection import usable_views
-from .timed_bundle import CLOCK, OFFSET, Free, TimedProblem, TimedState, TimePrior
+from .timed_problem import CLOCK, OFFSET, Free, TimedProblem, TimedState, TimePrior
 from .timed_views import group_views
 
 

@@ -14,6 +14,7 @@ from calibration.board_motion import (
     carry,
     carry_jacobian,
     fit_motion,
+    quat_tangent,
     third_differences,
 )
 
@@ -46,9 +47,11 @@ def test_derivatives_are_those_of_autodiff() -> None:
     expected = torch.autograd.functional.jacobian(
         lambda step: carry(motion.stepped(step), interval, part, xyz), still
     )
+    itself = torch.eye(3, dtype=torch.float64).expand(POINTS, 3, 3)
+    d_control = found.by_control(itself, quat_tangent(motion.quat_wxyz), interval)
     ours = torch.zeros_like(expected)
     for row in range(POINTS):
-        ours[row, :, interval[row] : interval[row] + 4] = found.d_control[row]
+        ours[row, :, interval[row] : interval[row] + 4] = d_control[row]
     assert float((ours - expected).abs().max()) < 1e-10
     by_part = torch.autograd.functional.jacobian(lambda u: carry(motion, interval, u, xyz).sum(0), part)
     assert float((found.velocity - by_part.T / motion.step_s).abs().max()) < 1e-10

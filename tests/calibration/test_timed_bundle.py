@@ -12,15 +12,9 @@ from calibration.banded import ChainEquations, add_to_band, add_to_rows
 from calibration.boards import Board
 from calibration.bundle import moved_poses
 from calibration.synthetic import FreeRun, carried_board, film_freely, ring_of_cameras
-from calibration.timed_bundle import (
-    LINE,
-    OFFSET,
-    TimedBundle,
-    TimedProblem,
-    adjust_timed,
-    corner_errors,
-    linearise_views,
-)
+from calibration.timed_bundle import adjust_timed
+from calibration.timed_problem import LINE, OFFSET, TimedBundle, TimedProblem
+from calibration.timed_slopes import Slopes, corner_errors, linearise_views, stack_views
 from calibration.timed_start import near_shared, timed_problem
 
 BOARD = Board(columns=5, rows=7, square_m=0.1, marker_m=0.075)
@@ -55,7 +49,8 @@ def test_derivatives_are_those_of_autodiff(run: FreeRun) -> None:
     state, views = problem.start, problem.views[1]
     assert len(views.own_s) > 3
     state = replace(state, clock=state.clock + torch.tensor([0.01, 1e-3, 2e-5]))
-    at = linearise_views(views, state, 1)
+    [stack] = stack_views(problem.views)
+    at = _of_camera(linearise_views(stack, state), 1, len(views.own_s))
     lens_width = 4 + state.cameras.distortion.shape[-1]
 
     def errors(camera: Tensor, control: Tensor, late: Tensor) -> Tensor:
@@ -77,7 +72,7 @@ def test_derivatives_are_those_of_autodiff(run: FreeRun) -> None:
             clock=state.clock + grown[:, -3:],
             late_s=(state.late_s[0], late, *state.late_s[2:]),
         )
-        return torch.where(at.valid[..., None], corner_errors(views, changed, 1), 0.0)
+        return torch.where(at.valid[..., None], corner_errors(stack, changed)[1, : len(views.own_s)], 0.0)
 
     still = (
         torch.zeros(6 + lens_width + 3, dtype=torch.float64),
@@ -96,6 +91,11 @@ def test_derivatives_are_those_of_autodiff(run: FreeRun) -> None:
     own = torch.diagonal(late, dim1=0, dim2=-1).movedim(-1, 0)
     d_late = torch.where(at.valid[..., None], at.d_late, 0.0)
     assert float((d_late - own).abs().max() / own.abs().max()) < 1e-10
+
+
+def _of_camera(at: Slopes, camera: int, count: int) -> Slopes:
+    """One camera's part of a stack, without padding."""
+    return Slopes(*(value[camera, :count] for value in at))
 
 
 def test_the_band_solves_the_whole_system() -> None:
