@@ -187,9 +187,9 @@ _Triple = tuple[float, float, float]
 REST_DEG: dict[str, tuple[_Triple, _Triple]] = {
     "hip": ((-12, 0, 0), (40, 20, 25)), "knee": ((30, 0, 0), (40, 4, 3)),
     "ankle": ((-12, 0, 0), (20, 15, 12)), "foot": ((0, 0, 0), (15, 4, 4)),
-    "spine1": ((6, 0, 0), (10, 6, 7)), "spine2": ((2, 0, 0), (7, 6, 6)), "spine3": ((-2, 0, 0), (7, 6, 6)),
-    "neck": ((-6, 0, 0), (15, 20, 12)), "head": ((0, 0, 0), (12, 18, 10)),
-    "collar": ((0, 0, 0), (4, 6, 8)), "shoulder": ((0, 0, -60), (50, 60, 50)),
+    "spine1": ((6, 0, 0), (5, 3, 4)), "spine2": ((2, 0, 0), (4, 4, 4)), "spine3": ((-2, 0, 0), (4, 4, 4)),
+    "neck": ((-6, 0, 0), (8, 12, 6)), "head": ((0, 0, 0), (10, 15, 8)),
+    "collar": ((0, 0, 0), (3, 5, 5)), "shoulder": ((0, 0, -60), (50, 60, 50)),
     "elbow": ((0, -40, 0), (3, 50, 3)), "wrist": ((0, 0, 0), (40, 15, 30)), "hand": ((0, 0, 0), (4, 6, 25)),
 }  # fmt: skip
 """Where a joint commonly is and by how much it varies, degrees about x, y, z, left side; the right is its
