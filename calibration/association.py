@@ -15,7 +15,7 @@ _TRUSTED, _TRUSTED_FAR = 0.4, 0.6
 """Agreement of turning rates below which a link is noise: shifts of a frame or two, and longer ones."""
 _BETTER = 1.5
 """How much worse the clips' own times must agree, in parts of what is missing to 1, for a longer shift."""
-_NEAR = 2.5
+NEAR_STEPS = 2.5
 """Longest shift, in frames, that needs no more than to agree best: the adjustment corrects it."""
 _FRAME_PART = 0.35
 """Shifts below this part of a frame are left to the adjustment."""
@@ -71,7 +71,7 @@ def shifts(links: Sequence[ClockLink], names: Sequence[str], step_s: float) -> d
 
 
 def _believed(link: ClockLink, step_s: float) -> float:
-    if abs(link.lag_s) <= _NEAR * step_s:
+    if abs(link.lag_s) <= NEAR_STEPS * step_s:
         return link.lag_s if link.agreement > _TRUSTED else 0.0
     as_filmed = link.at_zero > 1.0 - _BETTER * (1.0 - link.agreement)  # not where zero could not be tried
     return link.lag_s if link.agreement > _TRUSTED_FAR and not as_filmed else 0.0

@@ -19,9 +19,10 @@ from .errors import CalibrationError
 from .extrinsics import PairAgreement, fit_boards
 from .held_out import HeldOut, Repeatability, compare_cameras, judge_cameras, pooled
 from .intrinsics import Intrinsics, IntrinsicsOptions, calibrate_lenses
-from .rig_solve import Clockwork, Solved, clock_parameters, instants, solve_rig
+from .rig_solve import Clockwork, Solved, batch_of, clock_parameters, instants, solve_rig
 from .schur import POSE
 from .selection import choose_frames, usable_views
+from .shift_check import confirmed
 from .timed_problem import TimePrior
 from .triangulation import triangulate
 from .turning import clock_links
@@ -290,7 +291,9 @@ def _shifts(
     options: RigOptions,
 ) -> dict[str, Shift]:
     cameras = {name: lens.camera for name, lens in lenses.items()}
-    return shifts(clock_links(views, cameras, board, step_s, options.max_shift_s), list(lenses), step_s)
+    links = clock_links(views, cameras, board, step_s, options.max_shift_s)
+    links = confirmed(links, usable_views(views), batch_of(lenses), board, step_s)
+    return shifts(links, list(lenses), step_s)
 
 
 def _of_frames(views: Sequence[BoardView], frames: Sequence[int] | set[int]) -> list[BoardView]:

@@ -10,10 +10,13 @@ from typing import Any
 from calibration import Cameras
 from calibration.board_search import suggest_board
 from calibration.boards import Board
+from calibration.case import Footage
 from calibration.checks import judge
 from calibration.clocks import CameraClock
+from calibration.report import calibration_report, calibration_report_html
 from calibration.rig import RigCalibration, RigOptions, calibrate_rig
 from calibration.selection import coverage, usable_views
+from calibration.verdict import Verdict
 from mocap.board_footage import BoardFootage, common_step_s, sample_images, watch_board
 from mocap.errors import InputError
 from mocap.files import plain
@@ -83,10 +86,16 @@ class CalibrateSummary:
     """Why not, and what to do."""
     warnings: tuple[str, ...]
     """What would make the calibration better."""
+    details: Mapping[str, Any]
+    """Checks with their limits, places with their uncertainty, held-out figures: plain values."""
+    page: str
+    """The report for people, HTML."""
 
     def report(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON; unknown numbers are None."""
-        return plain(asdict(self))
+        own = {key: value for key, value in vars(self).items() if key not in ("details", "page", "cameras")}
+        cameras = {name: asdict(camera) for name, camera in self.cameras.items()}
+        return plain({**self.details, **own, "cameras": cameras})
 
 
 def calibrate(
@@ -95,6 +104,8 @@ def calibrate(
     *,
     board: BoardSettings,
     settings: CalibrateSettings | None = None,
+    stored: Cameras | None = None,
+    title: str = "Calibration",
     progress: Progress = silent,
 ) -> tuple[Cameras, CalibrateSummary]:
     """Calibrate the cameras of the extrinsics clips.
@@ -106,6 +117,8 @@ def calibrate(
         extrinsics: by camera, clips that ran together while the board was moved before all cameras.
         board: the printed board.
         settings: how.
+        stored: an older calibration of these cameras, which tells swapped files and changed lenses.
+        title: heading of the report's page.
         progress: told of long work.
 
     Raises:
@@ -133,7 +146,17 @@ def calibrate(
         ),
     )
     progress("calibrate: solve", 1, 1)
-    return rig.cameras, _summarise(rig, together, size_px, settings)
+    footage = Footage(
+        board=printed,
+        views=views,
+        lens_views={name: found.views for name, found in alone.items()},
+        examined={name: found.num_images for name, found in together.items()},
+        with_markers={name: found.num_with_markers for name, found in together.items()},
+    )
+    verdict = judge(rig, footage, stored=stored, max_rms_px=settings.max_rms_px)
+    page = calibration_report_html(rig, verdict, footage, title=title)
+    details = calibration_report(rig, verdict, footage)
+    return rig.cameras, _summarise(rig, verdict, together, size_px, details, page)
 
 
 def _watch_lenses(
@@ -205,11 +228,12 @@ def _difference(board: Board, other: Board) -> str:
 
 def _summarise(
     rig: RigCalibration,
+    verdict: Verdict,
     footage: Mapping[str, BoardFootage],
     size_px: Mapping[str, tuple[int, int]],
-    settings: CalibrateSettings,
+    details: Mapping[str, Any],
+    page: str,
 ) -> CalibrateSummary:
-    verdict = judge(rig, max_rms_px=settings.max_rms_px)
     shared, single = rig.camera_rms_px(shared=True), rig.camera_rms_px(shared=False)
     views = [view for one in footage.values() for view in usable_views(one.views)]
     views += [view for lens in rig.lenses.values() for view in lens.views]
@@ -246,4 +270,6 @@ def _summarise(
         usable=not verdict.reasons,
         reasons=verdict.reasons,
         warnings=verdict.warnings,
+        details=details,
+        page=page,
     )

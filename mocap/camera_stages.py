@@ -14,7 +14,7 @@ from mocap.outcome import Outcome, unless_fresh
 from mocap.progress import Progress
 from mocap.session import Session
 from mocap.settings import Settings
-from mocap.stages import Stage
+from mocap.stages import Stage, State
 from mocap.take import Take
 
 _log = logging.getLogger(__name__)
@@ -41,12 +41,17 @@ def calibrate_from_board(session: Session, settings: Settings, progress: Progres
         lambda: [path for path in (session.cameras_file,) if path.is_file()],
     )
 
+    # An unfinished run leaves cameras of its own, which tell nothing of an older rig.
+    stored = session.load_cameras() if session.record.state(stage) is State.STALE else None
+
     def work() -> Outcome:
         cameras, summary = solve(
             {name: open_clip(path) for name, path in intrinsics.items()},
             {name: open_clip(path) for name, path in extrinsics.items()},
             board=settings.board,
             settings=settings.calibrate,
+            stored=stored,
+            title=f"Calibration of {session.root.resolve().name}",
             progress=progress,
         )
         report = summary.report()
@@ -54,7 +59,7 @@ def calibrate_from_board(session: Session, settings: Settings, progress: Progres
             cameras, told = place(cameras, settings.world, cameras_file.load(older) if older else None)
             report |= {"world": plain(told)} if told else {}
             session.save_cameras(cameras, {"error": summary.rms_px, "adjusted": True})
-        session.save_calibration_report(report, getattr(summary, "page", ""))
+        session.save_calibration_report(report, summary.page)
         return Outcome(summary={"calibrate": report}, usable=summary.usable)
 
     return unless_fresh(session.record, stage, "calibrate", work)
