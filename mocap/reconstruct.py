@@ -12,30 +12,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
-from calibration.triangulation import Triangulated, triangulate
 from mocap.associate import Association, associate, claim
 from mocap.errors import ConfigError, InputError
-from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
+from mocap.keypoints import CameraKeypoints, Keypoints3D
 from mocap.observations import Observations, gather
+from mocap.person import ViewUse, all_agree, only_person, solve_person, some_points
 from mocap.progress import Progress, silent
 from mocap.settings import ReconstructSettings
-from mocap.solve import solve_take
-from mocap.solve.start import start as begin
 from mocap.sync import Clock
 from mocap.timeline import common_rate, frame_rate, resample, shared_grid
 
 DEFAULTS = ReconstructSettings()
 """The settings of a take that says nothing else."""
-
-_BRIDGE_S = 0.25
-"""Points further in time from a frame that enough views see are not made up."""
-_LARGEST_SD_M = 0.1
-"""A point known no better is not known."""
-_SLICE = 500
-"""Instants triangulated between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +111,20 @@ def observe(
     taken_s = {name: clock.take_time(name, view.time_s) for name, view in keypoints.items()}
     rate_hz = settings.rate_hz or common_rate([frame_rate(view.time_s) for view in keypoints.values()])
     time_s = shared_grid(list(taken_s.values()), rate_hz, settings.min_views)
+    limit_px = _limit_px(cameras, settings)
+    alone = only_person(keypoints)
+    if alone is not None:
+        observations = gather(keypoints, taken_s, alone.rows, time_s, rate_hz)
+        points = some_points(observations, cameras, settings, limit_px)
+        if all_agree(observations, points, cameras):
+            return observations, Association((alone,), ())
     association = associate(keypoints, cameras, clock, time_s=time_s, min_views=settings.min_views)
     rows = dict(association.people[0].rows)
     observations = gather(keypoints, taken_s, rows, time_s, rate_hz)
-    points = _triangulate(observations, cameras, settings)
+    points = some_points(observations, cameras, settings, limit_px)
     for name, view in keypoints.items():
-        xyz = resample(time_s, points.xyz_world[:, 0], taken_s[name], period_s=1 / rate_hz)
+        period_s = float(np.diff(points.time_s).max()) if len(points.time_s) > 1 else 1 / rate_hz
+        xyz = resample(points.time_s, points.xyz, taken_s[name], period_s=period_s)
         projected = cameras[name].project(torch.as_tensor(xyz))[0][:, 0].numpy()
         rows[name] = claim(view, projected, rows[name])
     main = replace(association.people[0], rows=rows)
@@ -144,7 +142,7 @@ def solve(
 ) -> tuple[Keypoints3D, ReconstructSummary]:
     """Points from observations; the cameras in the order of the observations' camera axis."""
     people = [
-        _solve_person(observations, row, cameras, settings, progress)
+        solve_person(observations, row, cameras, settings, _limit_px(cameras, settings), progress)
         for row in range(observations.xy_px.shape[2])
     ]
     parts = [person for person, _ in people]
@@ -175,100 +173,7 @@ def solve(
     return points, summary
 
 
-@dataclass(frozen=True)
-class _PersonPoints:
-    """One person's part of ``Keypoints3D``."""
-
-    xyz_world: FloatArray
-    """(T, K, 3) metres."""
-    covariance: FloatArray
-    """(T, K, 3, 3) metres²."""
-    error_px: FloatArray
-    """(T, K) root mean square over the views used."""
-    num_views: NDArray[np.integer]
-    """(T, K)."""
-
-
-@dataclass(frozen=True)
-class _ViewUse:
-    """How one camera's observations of one person were used."""
-
-    errors_px: FloatArray
-    """(n,) reprojection errors of those that were."""
-    seen: int
-    """All of them."""
-    swapped: int
-    """Instants."""
-
-
-def _solve_person(
-    observations: Observations, row: int, cameras: Cameras, settings: ReconstructSettings, progress: Progress
-) -> tuple[_PersonPoints, list[_ViewUse]]:
-    """The whole take of one person."""
-    names = observations.keypoint_names
-    xy_px, sigma_px = observations.xy_px[:, :, row], observations.sigma_px[:, :, row]
-    size_px = observations.size_px[:, :, row]
-    begun = begin(
-        cameras,
-        xy_px,
-        sigma_px,
-        size_px,
-        observations.rate_hz,
-        names,
-        min_views=settings.min_views,
-        max_error_px=_limit_px(cameras, settings),
-        min_angle_deg=settings.min_angle_deg,
-    )
-    times, _, count = sigma_px.shape
-    points = _PersonPoints(
-        np.full((times, count, 3), np.nan),
-        np.full((times, count, 3, 3), np.nan),
-        np.full((times, count), np.nan),
-        np.zeros((times, count), dtype=int),
-    )
-    sound = np.zeros(sigma_px.shape, dtype=bool)
-    error_px = np.full(sigma_px.shape, np.nan)
-    known = np.flatnonzero(begun.known)
-    if len(known):
-        solved = solve_take(
-            cameras,
-            begun.xy_px[:, :, known],
-            begun.sigma_px[:, :, known],
-            size_px,
-            begun.xyz[:, known],
-            observations.rate_hz,
-            [names[index] for index in known],
-            progress=progress,
-        )
-        sound[..., known], error_px[..., known] = solved.sound, solved.error_px
-        views = sound.sum(1)
-        keep = _held(views >= settings.min_views, observations.rate_hz)[:, known]
-        keep &= np.trace(solved.covariance, axis1=-2, axis2=-1) < _LARGEST_SD_M**2
-        points.xyz_world[:, known] = np.where(keep[..., None], solved.xyz, np.nan)
-        points.covariance[:, known] = np.where(keep[..., None, None], solved.covariance, np.nan)
-        points.num_views[:, known] = np.where(keep, views[:, known], 0)
-        square = (np.where(sound, error_px, 0.0) ** 2).sum(1) / np.maximum(views, 1)
-        points.error_px[...] = np.where(points.num_views > 0, np.sqrt(square), np.nan)
-    seen = np.isfinite(begun.xy_px).all(-1)
-    uses = [
-        _ViewUse(
-            error_px[:, view][sound[:, view]], int(seen[:, view].sum()), int(begun.swapped[:, view].sum())
-        )
-        for view in range(len(cameras))
-    ]
-    return points, uses
-
-
-def _held(anchored: NDArray[np.bool_], rate_hz: float) -> NDArray[np.bool_]:
-    """(T, K) frames not too far from one that enough views see: (T, K)."""
-    frames = np.arange(len(anchored))[:, None]
-    never = 10 * len(anchored) + 1
-    before = np.maximum.accumulate(np.where(anchored, frames, -never), axis=0)
-    after = np.minimum.accumulate(np.where(anchored, frames, never)[::-1], axis=0)[::-1]
-    return np.minimum(frames - before, after - frames) <= max(1.0, _BRIDGE_S * rate_hz)
-
-
-def _camera_fit(uses: Sequence[_ViewUse]) -> CameraFit:
+def _camera_fit(uses: Sequence[ViewUse]) -> CameraFit:
     """How well one view agrees with the points of all people."""
     errors = np.concatenate([use.errors_px for use in uses])
     median, p95 = np.quantile(errors, (0.5, 0.95)).tolist() if len(errors) else (None, None)
@@ -321,43 +226,6 @@ def _matched(
             view, xy_px=view.xy_px[:, :, order], score=view.score[:, :, order], keypoint_names=names
         )
     return matched, cameras
-
-
-def _triangulate(
-    observations: Observations,
-    cameras: Cameras,
-    settings: ReconstructSettings,
-    progress: Progress = silent,
-) -> Keypoints3D:
-    """Every keypoint of every person at every instant for itself."""
-    times, views, people, count = observations.sigma_px.shape
-    limit = _limit_px(cameras, settings)
-    parts: list[Triangulated] = []
-    for start in range(0, times, _SLICE):
-        part = slice(start, start + _SLICE)
-        xy = torch.as_tensor(np.moveaxis(observations.xy_px[part], 1, 3).reshape(-1, views, 2))
-        sigma = torch.as_tensor(np.moveaxis(observations.sigma_px[part], 1, 3).reshape(-1, views))
-        parts.append(
-            triangulate(
-                cameras,
-                xy,
-                sigma,
-                min_views=settings.min_views,
-                max_error_px=limit,
-                min_angle_deg=settings.min_angle_deg,
-            )
-        )
-        progress("reconstruct", min(start + _SLICE, times), times)
-    shape = (times, people, count)
-    return Keypoints3D(
-        observations.time_s,
-        np.arange(people),
-        observations.keypoint_names,
-        torch.cat([part.xyz_world for part in parts]).reshape(*shape, 3).numpy(),
-        torch.cat([part.covariance for part in parts]).reshape(*shape, 3, 3).numpy(),
-        torch.cat([part.error_px for part in parts]).reshape(shape).numpy(),
-        torch.cat([part.num_views for part in parts]).reshape(shape).numpy(),
-    )
 
 
 def _limit_px(cameras: Cameras, settings: ReconstructSettings) -> torch.Tensor:

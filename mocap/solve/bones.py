@@ -86,14 +86,14 @@ def candidates(names: Sequence[str]) -> list[tuple[int, int]]:
         paired = words[0] in ("ankle", "wrist")
         for a, b in combinations(members, 2):
             if not paired or _side(a) == _side(b):
-                pairs.add(tuple(sorted((index[a], index[b]))))
+                pairs.add(_ordered(index[a], index[b]))
     for a, b in combinations(names, 2):
         sides = {_side(a), _side(b)}
         for upper, lower in _BONES:
             if {_joint(a), _joint(b)} == {upper, lower} and (
                 len(sides) == 1 or ("" in sides and upper == "neck")
             ):
-                pairs.add(tuple(sorted((index[a], index[b]))))
+                pairs.add(_ordered(index[a], index[b]))
     return sorted(pairs)
 
 
@@ -148,7 +148,11 @@ def fit_bones(
 def _among(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> set[tuple[int, int]]:
     """Those pairs of names that are there, as indices, the smaller first."""
     index = {name: place for place, name in enumerate(names)}
-    return {(min(index[a], index[b]), max(index[a], index[b])) for a, b in pairs if a in index and b in index}
+    return {_ordered(index[a], index[b]) for a, b in pairs if a in index and b in index}
+
+
+def _ordered(a: int, b: int) -> tuple[int, int]:
+    return (min(a, b), max(a, b))
 
 
 def _side(name: str) -> str:

@@ -20,86 +20,87 @@ class SolveError(InputError):
 class Factor:
     """Cholesky factor of one band of blocks with a border."""
 
-    def __init__(self, bands: list[FloatArray], border: FloatArray, corner: FloatArray) -> None:
+    def __init__(self, rows: FloatArray, border: FloatArray, corner: FloatArray) -> None:
         """Factorise.
 
         Args:
-            bands: by distance d: (N, D, D), rows of knot n, columns of knot n + d; d = 0 is symmetric.
+            rows: (N, D, (R + 1) D) of each knot: its own block, of which the upper half counts, and those
+                with the R knots after it.
             border: (N, D, Q) rows of a knot, columns of the border.
             corner: (Q, Q) of the border itself.
 
         Raises:
             SolveError: not positive definite; names the knot.
         """
-        self.num, self.size = bands[0].shape[:2]
-        self.reach = len(bands) - 1
+        self.num, self.size = rows.shape[:2]
+        self.reach = rows.shape[2] // self.size - 1
+        self.corner = corner.copy()
+        self.upper: list[FloatArray] = []
+        self.ahead: list[FloatArray] = []
+        self.border: list[FloatArray] = []
         size, wide = self.size, self.size * self.reach
-        # What the knots done so far leave on the next ones.
-        carry = np.zeros((wide + size, wide + size), order="F")
-        edge = np.zeros((wide + size, border.shape[2]), order="F")
-        self.lower, self.ahead, self.border = [], [], []
-        corner = corner.copy()
+        # What the knots done so far take from the next ones, and from the border's rows there.
+        carry, edge = np.zeros((wide, wide)), np.zeros((wide, border.shape[2]))
         for knot in range(self.num):
-            row = np.concatenate([band[knot] for band in bands], axis=1)
-            row -= carry[:size]
-            sides = border[knot] - edge[:size]
-            lower, info = lapack.dpotrf(row[:, :size], lower=1, clean=1)
+            row = np.asfortranarray(rows[knot])
+            row[:, :wide] -= carry[:size]
+            upper, info = lapack.dpotrf(row[:, :size], lower=0, clean=1)
             if info != 0:
                 raise SolveError("the points cannot be solved: nothing holds them", where=f"knot {knot}")
-            ahead = blas.dtrsm(1.0, lower, row[:, size:], lower=1)
-            sides = blas.dtrsm(1.0, lower, sides, lower=1) if border.shape[2] else sides
-            self.lower.append(lower)
+            ahead = blas.dtrsm(1.0, upper, row[:, size:], trans_a=1)
+            after = blas.dsyrk(1.0, ahead, trans=1)
+            after[: wide - size, : wide - size] += carry[size:, size:]
+            carry = after
+            self.upper.append(upper)
             self.ahead.append(ahead)
-            self.border.append(sides)
-            shifted = np.zeros_like(carry)
-            shifted[:wide, :wide] = carry[size:, size:]
-            shifted[:wide, :wide] += ahead.T @ ahead
-            carry = shifted
             if border.shape[2]:
-                moved = np.zeros_like(edge)
-                moved[:wide] = edge[size:] + ahead.T @ sides
+                sides = blas.dtrsm(1.0, upper, border[knot] - edge[:size], trans_a=1)
+                moved = blas.dgemm(1.0, ahead, sides, trans_a=1)
+                moved[: wide - size] += edge[size:]
                 edge = moved
-                corner -= sides.T @ sides
-        self.corner = corner
+                self.corner -= blas.dgemm(1.0, sides, sides, trans_a=1)
+                self.border.append(sides)
 
-    def solve(self, right: FloatArray, corner: FloatArray, *, free: bool) -> tuple[FloatArray, FloatArray]:
+    def solve(
+        self, right: FloatArray, corner: FloatArray, *, free: bool
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Solve for right sides (N, D) and (Q,).
 
         Returns:
-            The unknowns (N, D), with the border ``free`` or held, and (Q,) the right side of the border's own
-            equations once the others are eliminated; their matrix is ``corner``.
+            The unknowns (N, D), with the border ``free`` or held; the border's (Q,), zero where held; and
+            (Q,) the right side of the border's own equations once the others are eliminated. Their matrix
+            is ``corner``.
         """
         size, wide = self.size, self.size * self.reach
-        carry = np.zeros(wide + size)
+        carry = np.zeros(wide)
         forward = np.empty((self.num, size))
-        corner = corner.copy()
+        left = corner.copy()
         for knot in range(self.num):
-            part = blas.dtrsv(self.lower[knot], right[knot] - carry[:size], lower=1)
+            part = blas.dtrsv(self.upper[knot], right[knot] - carry[:size], trans=1)
             forward[knot] = part
-            carry[:wide] = carry[size:]
-            carry[wide:] = 0.0
-            carry[:wide] += part @ self.ahead[knot]
-            corner -= part @ self.border[knot]
-        edge = np.linalg.solve(self.corner, corner) if free and len(corner) else np.zeros_like(corner)
+            after = part @ self.ahead[knot]
+            after[: wide - size] += carry[size:]
+            carry = after
+            if self.border:
+                left -= part @ self.border[knot]
+        edge = np.linalg.solve(self.corner, left) if free and len(left) else np.zeros_like(left)
         result = np.zeros((self.num + self.reach, size))
         for knot in range(self.num - 1, -1, -1):
             rest = forward[knot] - self.ahead[knot] @ result[knot + 1 : knot + 1 + self.reach].ravel()
-            if len(corner):
+            if free and self.border:
                 rest -= self.border[knot] @ edge
-            result[knot] = blas.dtrsv(self.lower[knot], rest, lower=1, trans=1)
-        return result[: self.num], corner
+            result[knot] = blas.dtrsv(self.upper[knot], rest)
+        return result[: self.num], edge, left
 
     def follow(self) -> FloatArray:
         """(N, D, Q) how the unknowns move with the border."""
-        size = self.size
-        num_border = self.corner.shape[0]
-        result = np.zeros((self.num + self.reach, size, num_border))
-        if num_border == 0:
+        size, count = self.size, self.corner.shape[0]
+        result = np.zeros((self.num + self.reach, size, count))
+        if count == 0:
             return result[: self.num]
         for knot in range(self.num - 1, -1, -1):
-            after = result[knot + 1 : knot + 1 + self.reach].reshape(-1, num_border)
-            rest = -self.border[knot] - self.ahead[knot] @ after
-            result[knot] = blas.dtrsm(1.0, self.lower[knot], rest, lower=1, trans_a=1)
+            after = result[knot + 1 : knot + 1 + self.reach].reshape(-1, count)
+            result[knot] = blas.dtrsm(1.0, self.upper[knot], -self.border[knot] - self.ahead[knot] @ after)
         return result[: self.num]
 
     def inverse(self, keep: int) -> list[FloatArray]:
@@ -109,22 +110,22 @@ class Factor:
             By distance d up to ``keep``: (N, D, D), rows of knot n, columns of knot n + d.
         """
         size, wide = self.size, self.size * self.reach
-        result = [np.zeros((self.num, size, size)) for _ in range(keep + 1)]
-        after = np.zeros((wide, wide))  # covariance of the knots after this one
+        result: list[FloatArray] = [np.zeros((self.num, size, size)) for _ in range(keep + 1)]
+        after = np.zeros((wide, wide), order="F")  # covariance of the knots after this one
         for knot in range(self.num - 1, -1, -1):
-            lower = self.lower[knot]
-            carry = blas.dtrsm(1.0, lower, self.ahead[knot], lower=1, trans_a=1)
-            across = -carry @ after
-            half = lapack.dpotri(lower, lower=1)[0]
-            own = np.tril(half) + np.tril(half, -1).T - across @ carry.T
+            upper = self.upper[knot]
+            carry = blas.dtrsm(1.0, upper, self.ahead[knot])
+            across = -blas.dsymm(1.0, after, carry, side=1)
+            half = lapack.dpotri(upper, lower=0)[0]
+            own = np.triu(half) + np.triu(half, 1).T - blas.dgemm(1.0, across, carry, trans_b=1)
             own = (own + own.T) / 2
             result[0][knot] = own
             for apart in range(1, keep + 1):
                 result[apart][knot] = across[:, (apart - 1) * size : apart * size]
+            # Only the upper half is kept: the product above reads no more.
             shifted = np.empty_like(after)
             shifted[:size, :size] = own
             shifted[:size, size:] = across[:, : wide - size]
-            shifted[size:, :size] = across[:, : wide - size].T
             shifted[size:, size:] = after[: wide - size, : wide - size]
             after = shifted
         return result

@@ -14,10 +14,12 @@ from mocap.solve.motion import Smoothness, fit_motion
 from mocap.solve.noise import Correlation, Tails, correlate, fit_sigma, fit_tails
 from mocap.solve.views import Views, solve3
 
-_REACHES_S = (0.13,)
+_REACHES_S = (0.1,)
 """Seconds around a frame over which scores are averaged: single scores are as noisy as what they tell."""
 _FIRST_PULL_M = 0.05
 """How far the first, triangulated track may lie off."""
+_LEAP_M = 0.2
+"""No point is so far from its neighbours in time: 100 m/s² at 30 frames a second are 0.1 m."""
 _WEAK_PULL_M = 0.3
 """Holds points of one or two views near the track."""
 _LARGEST_SD_M = 0.05
@@ -26,7 +28,7 @@ _UNUSUAL = 4.0
 """Times the usual variance above which a frame has no say in how a point moves."""
 _ENOUGH = 100
 """Residuals without which the told deviations stand."""
-_SAMPLE = 100_000
+_SAMPLE = 50_000
 """Residuals that the tails are fitted to."""
 _EYE = np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
 """The identity in the order of ``views.SYMMETRIC``."""
@@ -103,7 +105,10 @@ def _around(values: FloatArray, seen: NDArray[np.bool_], reach: int) -> FloatArr
 
 
 def robust_frames(views: Views, sigma_px: FloatArray) -> FloatArray:
-    """(T, K, 3) the track drawn to what each frame shows, by a loss that narrows in three rounds."""
+    """(T, K, 3) the track drawn to what each frame shows, by a loss that narrows in three rounds.
+
+    Frames that leave their neighbours at once are put back among them.
+    """
     xyz = views.xyz
     for scale in (4.0, 2.0, 1.0):
         error = views.error_at(xyz)
@@ -112,7 +117,10 @@ def robust_frames(views: Views, sigma_px: FloatArray) -> FloatArray:
         matrix, right = views.normal(weight, error)
         pull = 1 / (_FIRST_PULL_M * scale) ** 2
         xyz = xyz + solve3(matrix + pull * _EYE, right + pull * (views.xyz - xyz))
-    return xyz
+    padded = np.pad(xyz, ((2, 2), (0, 0), (0, 0)), mode="edge")
+    middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=0), axis=-1)
+    leap = np.linalg.norm(xyz - middle, axis=-1, keepdims=True) > _LEAP_M
+    return np.where(leap, middle, xyz)
 
 
 def estimate(
@@ -121,6 +129,7 @@ def estimate(
     sigma_px: FloatArray,
     told: list[FloatArray],
     rate_hz: float,
+    rounds: int = 2,
 ) -> Estimate:
     """Noise and motion, from the residuals at a track and at points solved frame by frame.
 
@@ -130,6 +139,7 @@ def estimate(
         sigma_px: (C, T, K) first guess of the deviations.
         told: of ``features``.
         rate_hz: frames per second.
+        rounds: how often deviations and tails are estimated in turn, at least once.
     """
     seen = views.seen
     error = views.error_at(xyz)

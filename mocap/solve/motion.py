@@ -1,9 +1,9 @@
 """How smoothly each keypoint moves, read from the spectrum of its own track.
 
-A track whose k-th difference is white has the power S = q / omega^2k. Smoothing with that prior keeps the share
-g = S / (S + N) of every frequency, N being the noise's power there. Order k and strength q are those whose
-expected squared error, estimated without bias from the measured power P as (1 - g)^2 P + 2 g N (Stein 1981),
-is least: unlike a likelihood, this does not mind that people's slow motion is no such noise.
+A track whose k-th difference is white has the power S = q / omega^2k. Smoothing with that prior keeps the
+share g = S / (S + N) of every frequency, N being the noise's power there. Order k and strength q are those
+whose expected squared error, estimated without bias from the measured power P as (1 - g)^2 P + 2 g N (Stein
+1981), is least: unlike a likelihood, this does not mind that people's slow motion is no such noise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mocap.keypoints import FloatArray
 from mocap.solve.noise import Correlation
 
 ORDERS = (4, 5)
-"""Differences that may be white: snap and the next. With jerk, accelerations come out rougher than they are."""
+"""Differences that may be white: snap and the next; with jerk, accelerations come out too rough."""
 _STRENGTHS = np.geomspace(1e-14, 1e-2, 61)
 """Variances of a difference that are tried, metres² at one frame's distance."""
 _NOISY = 2.0

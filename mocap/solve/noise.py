@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mocap.keypoints import FloatArray
 
@@ -24,7 +25,7 @@ _BINS = 6
 """Scores whose deviations are told apart; between them the curve is straight."""
 _LEAST = 60
 """Residuals of one camera and keypoint that count as much as those of all together."""
-_SAMPLE = 60_000
+_SAMPLE = 20_000
 """Residuals that the curve is fitted to; more would not change it."""
 
 
@@ -109,7 +110,7 @@ class Correlation:
         rho = self.rho
         return (1 - rho**2) / (1 - 2 * rho * np.cos(omega) + rho**2)
 
-    def chains(self, sound: FloatArray) -> Chains:
+    def chains(self, sound: NDArray[np.bool_]) -> Chains:
         """Link the frames in which a view is sound: (C, T, K) bool."""
         if self.rho < _WHITE:
             return Chains(np.ones(sound.shape), {})
@@ -132,7 +133,7 @@ class Correlation:
         return Chains(np.where(sound, own, alone), pairs)
 
 
-def correlate(error: FloatArray, sound: FloatArray, rate_hz: float) -> Correlation:
+def correlate(error: FloatArray, sound: NDArray[np.bool_], rate_hz: float) -> Correlation:
     """How long errors last, from residuals at points solved frame by frame.
 
     A point solved from the views of one frame takes up part of their errors, always the same part while
@@ -194,7 +195,7 @@ def fit_sigma(
     beta[0] = np.log(mean)
     ridge = np.full(len(beta), 20.0 * lasting)
     ridge[0] = 0.0
-    for _ in range(8):
+    for _ in range(6):
         ratio = target * np.exp(-design @ beta)
         gradient = design.T @ (weight * (ratio - 1)) - ridge * (beta - [beta[0], *[0.0] * (len(beta) - 1)])
         curve = (design * (weight * np.maximum(ratio, 0.5))[:, None]).T @ design + np.diag(ridge)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mocap.keypoints import FloatArray
 from mocap.solve.basis import Basis, Blend
@@ -19,7 +20,7 @@ class Normal:
         num = basis.num_knots
         self.own = np.zeros((reach + 1, num, count, 6))
         self.right = np.zeros((num, count, 3))
-        self.pairs: list[tuple[FloatArray, FloatArray, list[FloatArray]]] = []
+        self.pairs: list[tuple[NDArray[np.integer], NDArray[np.integer], list[FloatArray]]] = []
         self.border = np.zeros((num, count, 3, num_border))
         self.corner = np.zeros((num_border, num_border))
         self.corner_right = np.zeros(num_border)
@@ -31,7 +32,7 @@ class Normal:
             self.own[apart] += band[:num]
         self.right += blend.adjoint(right)[:num]
 
-    def add_pairs(self, first: FloatArray, second: FloatArray, matrix: FloatArray) -> None:
+    def add_pairs(self, first: NDArray[np.integer], second: NDArray[np.integer], matrix: FloatArray) -> None:
         """Products of two points of one frame: (M,) indices of the points, (T, M, 6) symmetric matrices."""
         self.pairs.append((first, second, self.basis.values.gather(matrix)))
 
@@ -57,21 +58,22 @@ class Normal:
     def factor(self) -> Factor:
         """Factor of all points together."""
         num, count = self.own.shape[1:3]
-        which = np.arange(count)
-        bands = []
+        rows = np.zeros((num, count, 3, self.reach + 1, count, 3))
         for apart in range(self.reach + 1):
-            block = np.zeros((num, count, 3, count, 3))
-            block[:, which, :, which] += np.moveaxis(full(self.own[apart]), 1, 0)
-            for first, second, gathered in self.pairs:
-                if apart < len(gathered):
-                    matrix = np.moveaxis(full(gathered[apart]), 1, 0)
-                    block[:, first, :, second] += matrix
-                    block[:, second, :, first] += matrix
-            bands.append(block.reshape(num, 3 * count, 3 * count))
-        return Factor(bands, self.border.reshape(num, 3 * count, -1), self.corner)
+            block = rows[:, :, :, apart]
+            own = full(self.own[apart])
+            for point in range(count):
+                block[:, point, :, point] = own[:, point]
+        for first, second, gathered in self.pairs:
+            for apart, packed in enumerate(gathered):
+                block, matrix = rows[:, :, :, apart], full(packed)
+                for pair, (one, other) in enumerate(zip(first, second, strict=True)):
+                    block[:, one, :, other] += matrix[:, pair]
+                    block[:, other, :, one] += matrix[:, pair]
+        return Factor(rows.reshape(num, 3 * count, -1), self.border.reshape(num, 3 * count, -1), self.corner)
 
     def step(self, factor: Factor, *, free: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """The step (N, K, 3) of the knots, and the border's own equations: (Q, Q) and (Q,)."""
+        """The step (N, K, 3) of the knots and (Q,) of the border, and (Q,) as ``Factor.solve`` gives it."""
         flat = self.right.reshape(len(self.right), -1)
-        knots, right = factor.solve(flat, self.corner_right, free=free)
-        return knots.reshape(self.right.shape), factor.corner, right
+        knots, edge, left = factor.solve(flat, self.corner_right, free=free)
+        return knots.reshape(self.right.shape), edge, left

@@ -62,7 +62,7 @@ def start(
         min_angle_deg: as ``triangulate`` takes it.
     """
     times, _, count = sigma_px.shape
-    frames = np.unique(np.append(np.arange(0, times, max(1, int(_APART_S * rate_hz))), times - 1))
+    frames = every(times, rate_hz)
     key_xy, key_sigma = xy_px[frames], sigma_px[frames]
     if body_parts(names):
         swaps = _key_swaps(cameras, key_xy, key_sigma, size_px[frames], names)
@@ -84,6 +84,11 @@ def start(
         swapped = frame_swaps(cameras, xyz, xy_px, sigma_px, names)
         xy_px, sigma_px = exchange(xy_px, swapped, names), exchange(sigma_px, swapped, names)
     return Start(xyz, known, xy_px, sigma_px, swapped.any(-1))
+
+
+def every(times: int, rate_hz: float) -> NDArray[np.integer]:
+    """Frames about a twentieth of a second apart, the first and the last among them."""
+    return np.unique(np.append(np.arange(0, times, max(1, int(_APART_S * rate_hz))), times - 1))
 
 
 def _key_swaps(

@@ -16,7 +16,7 @@ from mocap.solve.bones import Bones, fit_bones
 from mocap.solve.estimate import Estimate, Noise, estimate, features, robust_frames
 from mocap.solve.motion import Smoothness, posterior_variance
 from mocap.solve.views import Views, linearise
-from mocap.solve.window import basis_for, each_for_itself, solve_window
+from mocap.solve.window import WindowSolution, basis_for, each_for_itself, solve_window
 
 _WINDOW = 800
 """Knots that are solved together; longer takes in windows."""
@@ -103,28 +103,32 @@ def solve_take(
 def _together(
     views: Views, xyz: FloatArray, found: Estimate, bones: Bones
 ) -> tuple[FloatArray, FloatArray, Bones]:
-    """All keypoints with their bones: first with free lengths, then with the lengths of the whole take."""
+    """All keypoints with their bones; of several windows, first the lengths that suit them all."""
     step = basis_for(found, len(xyz)).step
+    windows = list(_windows(len(xyz), step))
     lengths = bones.length
-    unsure = np.zeros((len(bones), len(bones)))
-    covariance = np.empty((*xyz.shape, 3))
-    for last in (False, True):
-        information, right = np.zeros_like(unsure), np.zeros(len(bones))
-        moved = np.empty_like(xyz)
-        for frames, keep in _windows(len(xyz), step):
-            part = found.at(frames)
-            solved = solve_window(views.at(frames), xyz[frames], part, bones, lengths, step, free=not last)
-            inner = slice(keep.start - frames.start, keep.stop - frames.start)
-            moved[keep] = solved.xyz[inner]
-            information += solved.information
-            right += solved.right
-            if last:
-                covariance[keep] = solved.covariance(unsure)[inner]
-        xyz = moved
-        if not last and len(bones):
-            unsure = np.linalg.inv(information)
-            lengths = lengths + unsure @ right
-    return xyz, covariance, replace(bones, length=lengths)
+    information, right = np.zeros((len(bones), len(bones))), np.zeros(len(bones))
+    alone = len(windows) == 1
+
+    def solve(frames: slice, *, last: bool) -> WindowSolution:
+        part = views.at(frames), xyz[frames], found.at(frames), bones, lengths, step
+        return solve_window(*part, free=alone or not last, last=last)
+
+    if not alone and len(bones):
+        for frames, _ in windows:
+            solved = solve(frames, last=False)
+            information, right = information + solved.information, right + solved.right
+        lengths = lengths + np.linalg.solve(information, right)
+    moved, covariance = np.empty_like(xyz), np.empty((*xyz.shape, 3))
+    for frames, keep in windows:
+        solved = solve(frames, last=True)
+        inner = slice(keep.start - frames.start, keep.stop - frames.start)
+        moved[keep] = solved.xyz[inner]
+        unsure = np.linalg.inv(solved.information if alone else information)
+        covariance[keep] = solved.covariance(unsure)[inner]
+        if alone:
+            lengths = solved.lengths
+    return moved, covariance, replace(bones, length=lengths)
 
 
 def _windows(times: int, step: int) -> Iterator[tuple[slice, slice]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mocap.keypoints import FloatArray
 from mocap.solve.noise import Chains
@@ -94,9 +95,9 @@ class MotionTerm:
 class BoneTerm:
     """The distance of two points is as constant as their bone is; the lengths are unknowns of the border."""
 
-    first: FloatArray
+    first: NDArray[np.integer]
     """(Q,) index of a point."""
-    second: FloatArray
+    second: NDArray[np.integer]
     """(Q,) index of another."""
     weight: FloatArray
     """(Q,) inverse variances of a distance, 1 / metres²."""

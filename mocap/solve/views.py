@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from mocap.keypoints import FloatArray
@@ -26,8 +27,8 @@ class Views:
     """(2, C, T, K) what was seen minus where the track projects, 0 where unseen."""
     d_point: FloatArray
     """(2, 3, C, T, K) of the projection, pixels per metre, 0 where unseen."""
-    seen: FloatArray
-    """(C, T, K) bool."""
+    seen: NDArray[np.bool_]
+    """(C, T, K)."""
 
     def at(self, frames: slice) -> Views:
         """Some frames of it."""

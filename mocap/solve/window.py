@@ -19,6 +19,10 @@ _KNOTS_PER_CYCLE = 5.7
 """Knots in one period of the fastest motion that noise does not drown: the splines lose 0.05 mm."""
 _MOST_FRAMES = 6
 """Frames between two knots at most."""
+_MOST_STEPS = 4
+"""Gauss-Newton steps; the bones turn little after the first."""
+_SETTLED_M = 0.0005
+"""Root mean square of a step after which the next moves points by some micrometres."""
 _FAST_SHARE = 0.85
 """Share of keypoints that the knots suit in full."""
 
@@ -29,6 +33,8 @@ class WindowSolution:
 
     xyz: FloatArray
     """(T, K, 3) metres."""
+    lengths: FloatArray
+    """(Q,) metres."""
     information: FloatArray
     """(Q, Q) of the lengths, the points eliminated, 1 / metres²."""
     right: FloatArray
@@ -88,8 +94,9 @@ def solve_window(
     step: int,
     *,
     free: bool,
+    last: bool,
 ) -> WindowSolution:
-    """One Gauss-Newton step for all points of a window together.
+    """Gauss-Newton for all points of a window together.
 
     Args:
         views: around a track near ``xyz``.
@@ -99,11 +106,28 @@ def solve_window(
         lengths: (Q,) metres, theirs now.
         step: frames from knot to knot.
         free: whether the lengths move, too.
+        last: whether the points are wanted to the last tenth of a millimetre, or the lengths alone.
     """
     basis = Basis(len(xyz), step)
     knots = basis.approximate(xyz)
+    steps_left = _MOST_STEPS if last else 1
+    while True:
+        normal = _equations(views, found, bones, basis, knots, lengths)
+        factor = normal.factor()
+        move, change, right = normal.step(factor, free=free)
+        knots, lengths = knots + move, lengths + change
+        steps_left -= 1
+        if steps_left == 0 or np.sqrt((move**2).sum(-1).mean()) < _SETTLED_M:
+            break
+    return WindowSolution(basis.expand(knots), lengths, factor.corner, right, basis, factor)
+
+
+def _equations(
+    views: Views, found: Estimate, bones: Bones, basis: Basis, knots: FloatArray, lengths: FloatArray
+) -> Normal:
+    """All terms around a state."""
     state = State(knots, basis.expand(knots), lengths)
-    normal = Normal(basis, xyz.shape[1], len(bones), _reach(found, basis))
+    normal = Normal(basis, knots.shape[1], len(bones), _reach(found, basis))
     terms = (
         _view_term(views, state.xyz, found),
         _motion_term(found, basis),
@@ -111,9 +135,7 @@ def solve_window(
     )
     for term in terms:
         term.add(normal, state)
-    factor = normal.factor()
-    move, information, right = normal.step(factor, free=free)
-    return WindowSolution(basis.expand(knots + move), information, right, basis, factor)
+    return normal
 
 
 def _reach(found: Estimate, basis: Basis) -> int:
