@@ -37,6 +37,8 @@ _ROUGH_GAIN = 1e-3
 """Share of the cost at which the first solve ends: good enough to start the next."""
 _SETTLED_GAIN = 1e-2
 """The same where feet and noise are looked at."""
+_COARSE = 5.0
+"""By how much the pixels' deviations are wider for frames that start between others."""
 _LOOSE = 0.5
 """Strength of smoothness where shape and offsets are solved for."""
 
@@ -132,7 +134,8 @@ class TakeFit:
         posed_only = replace(self.layout, num_betas=0, num_keypoints=0)
         floor, noise, iterations = Floor("off"), known.noise, known.iterations
         for gain in (_SETTLED_GAIN, SMALL_GAIN):
-            problem = self._problem(seen, floor=floor, noise=noise, layout=posed_only)
+            shown = seen if gain is SMALL_GAIN else _coarse(seen)
+            problem = self._problem(shown, floor=floor, noise=noise, layout=posed_only)
             last = self._minimise(problem, state, gain)
             state, iterations = last.state, iterations + last.iterations
             if gain is not SMALL_GAIN:
@@ -185,3 +188,15 @@ def _key_frames(time_s: Tensor) -> Tensor:
     step_s = float(torch.diff(time_s).median()) if num > 1 else _KEY_S
     stride = max(1, round(_KEY_S / step_s))
     return torch.arange(0, num + stride - 1, stride).clamp(max=num - 1).unique()
+
+
+def _coarse(seen: Observations) -> Observations:
+    """The same with wide deviations that weigh as much: frames start between others, fast limbs far away.
+
+    With the pixels' own deviations such a limb would pass for an outlier in all views.
+    """
+    if seen.pixels is None:
+        return seen
+    pixels = seen.pixels
+    weight = torch.clamp(pixels.weight * _COARSE**2, max=1.0)
+    return replace(seen, pixels=replace(pixels, sigma_px=pixels.sigma_px * _COARSE, weight=weight))
