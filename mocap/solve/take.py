@@ -20,6 +20,11 @@ from mocap.solve.window import WindowSolution, basis_for, each_for_itself, solve
 
 _WINDOW = 800
 """Knots that are solved together; longer takes in windows."""
+_NEAR_M = 0.06
+"""Moves of points below which the picture moves in proportion, to a fifth of a pixel."""
+_DOUBT = 1.1
+"""Times by which deviations are larger than the posterior's: its noise and motion are estimates, too.
+Measured on synthetic takes of four and eight cameras, of which it puts 68 % within one deviation."""
 _OVERLAP = 40
 """Knots by which a window reaches into its neighbours: far beyond what they know of each other."""
 
@@ -82,11 +87,14 @@ def solve_take(
     found = estimate(views, xyz, told, known, rate_hz)
     xyz = each_for_itself(views, xyz, found)
     progress("reconstruct", 3 * times // 5, times)
-    views = linearise(cameras, xyz, xy_px)
+    if np.abs(xyz - track).max() > _NEAR_M:
+        views = linearise(cameras, xyz, xy_px)
     spread = posterior_variance(found.variance, found.motion, found.noise.correlation)
     new = float(np.median(found.motion.cutoff)) / np.pi
     bones = fit_bones(xyz, spread, found.good, names, new)
     xyz, covariance, bones = _together(views, xyz, found, bones)
+    lasting = found.noise.correlation.bias * found.variance[:, :, None] * np.eye(3)
+    covariance = _DOUBT**2 * covariance + lasting
     _, sound = found.noise.weigh(views, xyz)
     error = np.sqrt((views.error_at(xyz) ** 2).sum(0))
     return SolvedTake(
