@@ -202,6 +202,11 @@ def judge(
         warnings.append(
             "the scale assumes a person of 1.70 m: give --height, or a distance between two cameras"
         )
+    if scale_from == "height" and int(solved.people.person.max()) > 0:
+        warnings.append(
+            f"{int(solved.people.person.max()) + 1} people walk: the height is taken for the one whom most cameras "
+            "see for longest; film them alone first to be sure of the scale"
+        )
     if world.floor_points == 0:
         warnings.append("no standing feet were seen, so the floor is a guess: film the feet")
     below = [name for name, z in zip(names, world.cameras.centers_world[:, 2].tolist(), strict=True) if z < 0]

@@ -43,9 +43,9 @@ _LOOSER = (1.0, 8.0, 40.0)
 """How many times worse than that the calibration is taken to be, one try after the other."""
 _LENS = PeoplePrior(focal=0.03, center=0.02, k1=0.05, k2=0.05)
 """How far lenses may be from a calibration that is bad."""
-_MOVED = (8.0, 40.0, 200.0)
-"""The same for one camera that somebody moved: the least that explains it, since a person in the middle of
-the picture hardly tells a turn from a shift."""
+_MOVED_M, _MOVED_DEG = (0.02, 0.1, 1.0), 5.0
+"""How far one camera that somebody moved has shifted, the least first that explains it, and turned: a person
+in the middle of the picture hardly tells a turn from a shift, and what is knocked mostly turns."""
 _RIVAL = 0.5
 """A camera whose evidence is at least this part of the clearest one's may be the one that moved."""
 _BLOCKS = 4
@@ -176,22 +176,22 @@ def _clear_steps(cameras: Cameras, seen: _Seen) -> list[Step]:
 def _prior_information(
     cameras: Cameras, pose_std: tuple[Mapping[str, float], Mapping[str, float]] | None
 ) -> Tensor:
-    """(C, 6, 6) what the calibration is worth, for left perturbations about the lens's own centre.
-
-    A camera that turns about its lens by phi has rho = -phi x t: the two are bound together.
-    """
+    """(C, 6, 6) what the calibration is worth, for left perturbations of ``cam_from_world``."""
     blocks: list[Tensor] = []
-    for row, name in enumerate(cameras.names):
+    for name in cameras.names:
         metres = _POSITION_M if pose_std is None else max(pose_std[0].get(name, _POSITION_M), 1e-3)
         degrees = _TURN_DEG if pose_std is None else max(pose_std[1].get(name, _TURN_DEG), 0.02)
-        shift = cameras.cam_from_world[row, :3, 3]
-        x, y, z = shift.tolist()
-        # center's move = -R^T (rho + phi x t ...) to first order: rho - t x phi is the move in camera axes
-        about = torch.eye(6, dtype=torch.float64)
-        about[:3, 3:] = torch.tensor([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]], dtype=torch.float64)
-        weight = torch.tensor([metres] * 3 + [float(np.radians(degrees))] * 3, dtype=torch.float64) ** -2
-        blocks.append(about.T @ torch.diag(weight) @ about)
+        blocks.append(_information(metres, degrees))
     return torch.stack(blocks)
+
+
+def _information(metres: float, degrees: float) -> Tensor:
+    """(6, 6) of a camera whose lens is known to some metres and whose turn to some degrees.
+
+    Under ``exp([rho, phi])`` from the left the lens moves by -R^T rho, whatever phi is.
+    """
+    std = torch.tensor([metres] * 3 + [float(np.radians(degrees))] * 3, dtype=torch.float64)
+    return torch.diag(std**-2)
 
 
 def _choose(cameras: Cameras, seen: _Seen, prior: Tensor) -> tuple[_Try, list[_Try]]:
@@ -265,19 +265,24 @@ def _single_cameras(cameras: Cameras, halves: _Halves, prior: Tensor) -> list[tu
     """Each camera freed alone, the others held: a camera that was moved before the take."""
     if len(cameras) < 3:
         return []
-    found: list[tuple[float, _How]] = []
-    for row, name in enumerate(cameras.names):
-        ways = [_alone(prior, row, factor, f"camera {name} alone") for factor in _MOVED]
-        scored = [(_score(cameras, halves, how), how) for how in ways]
-        least = min(score for score, _ in scored)
-        found.append(next(entry for entry in scored if entry[0] <= _NOT_WORSE * least))
+    first = [
+        _alone(prior, row, _MOVED_M[0], f"camera {name} alone") for row, name in enumerate(cameras.names)
+    ]
+    found = [(_score(cameras, halves, how), how) for how in first]
+    score, clearest = min(found, key=lambda entry: entry[0])
+    if clearest.only is not None:
+        for metres in _MOVED_M[1:]:
+            how = _alone(prior, clearest.only, metres, clearest.name)
+            freer = _score(cameras, halves, how)
+            if freer * _NOT_WORSE < score:
+                score, found[clearest.only] = freer, (freer, how)
     return found
 
 
-def _alone(prior: Tensor, row: int, factor: float, name: str) -> _How:
+def _alone(prior: Tensor, row: int, metres: float, name: str) -> _How:
     """One camera may move, the others stay."""
     information = prior.clone()
-    information[row] /= factor**2
+    information[row] = _information(metres, _MOVED_DEG)
     return _How(information, False, row, name)
 
 
@@ -320,8 +325,8 @@ def _moved_meanwhile(
     found: list[tuple[float, Step, Cameras]] = []
     for step in steps:
         later = seen.at(seen.time_s >= step.from_s)
-        for factor in _MOVED:
-            moved = _refine(cameras, later, _alone(prior, step.camera, factor, ""))
+        for metres in _MOVED_M:
+            moved = _refine(cameras, later, _alone(prior, step.camera, metres, ""))
             found.append((float(np.nanmean(later.held_out_px(moved))), step, moved))
     least = min(score for score, _, _ in found)
     after_px, step, after = next(entry for entry in found if entry[0] <= _NOT_WORSE * least)
