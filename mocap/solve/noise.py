@@ -15,8 +15,8 @@ from mocap.keypoints import FloatArray
 
 _WIDTHS = np.geomspace(0.5, 64.0, 15)
 """Standard deviations of the normals that make up the tails, in ordinary deviations."""
-_EM_ROUNDS = 30
-"""The histogram has a few hundred bins: thirty rounds take a millisecond and settle."""
+_EM_ROUNDS = 300
+"""Neighbouring widths are told apart slowly; on a histogram of a few hundred bins a round takes 30 us."""
 _LONGEST_LAG = 3
 """Frames across which two seen frames still meet in their difference."""
 _WHITE = 0.05

@@ -22,7 +22,7 @@ _WINDOW = 800
 """Knots that are solved together; longer takes in windows."""
 _NEAR_M = 0.06
 """Moves of points below which the picture moves in proportion, to a fifth of a pixel."""
-_DOUBT = 1.1
+_DOUBT = 1.05
 """Times by which deviations are larger than the posterior's: its noise and motion are estimates, too.
 Measured on synthetic takes of four and eight cameras, of which it puts 68 % within one deviation."""
 _OVERLAP = 40
