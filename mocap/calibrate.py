@@ -22,6 +22,7 @@ from mocap.errors import InputError
 from mocap.files import plain
 from mocap.progress import Progress, silent
 from mocap.settings import BoardSettings, CalibrateSettings
+from mocap.threads import one_thread
 from mocap.video import Clip
 
 _SUGGEST_IMAGES = 10
@@ -136,15 +137,12 @@ def calibrate(
     size_px = {name: clip.size_px for name, clip in extrinsics.items()}
     views = [view for footage in together.values() for view in footage.views]
     progress("calibrate: solve", 0, 1)
-    rig = calibrate_rig(
-        views,
-        {name: footage.views for name, footage in alone.items()},
-        printed,
-        size_px=size_px,
-        options=RigOptions(
-            max_frames=settings.max_frames, clocks=settings.clocks, max_shift_s=settings.max_shift_s
-        ),
+    options = RigOptions(
+        max_frames=settings.max_frames, clocks=settings.clocks, max_shift_s=settings.max_shift_s
     )
+    with one_thread():
+        lens_views = {name: footage.views for name, footage in alone.items()}
+        rig = calibrate_rig(views, lens_views, printed, size_px=size_px, options=options)
     progress("calibrate: solve", 1, 1)
     footage = Footage(
         board=printed,
@@ -153,7 +151,8 @@ def calibrate(
         examined={name: found.num_images for name, found in together.items()},
         with_markers={name: found.num_with_markers for name, found in together.items()},
     )
-    verdict = judge(rig, footage, stored=stored, max_rms_px=settings.max_rms_px)
+    with one_thread():
+        verdict = judge(rig, footage, stored=stored, max_rms_px=settings.max_rms_px)
     page = calibration_report_html(rig, verdict, footage, title=title)
     details = calibration_report(rig, verdict, footage)
     return rig.cameras, _summarise(rig, verdict, together, size_px, details, page)
