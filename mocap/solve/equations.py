@@ -61,15 +61,11 @@ class Factor:
                 self.corner -= blas.dgemm(1.0, sides, sides, trans_a=1)
                 self.border.append(sides)
 
-    def solve(
-        self, right: FloatArray, corner: FloatArray, *, free: bool
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def solve(self, right: FloatArray, corner: FloatArray, *, free: bool) -> tuple[FloatArray, FloatArray]:
         """Solve for right sides (N, D) and (Q,).
 
         Returns:
-            The unknowns (N, D), with the border ``free`` or held; the border's (Q,), zero where held; and
-            (Q,) the right side of the border's own equations once the others are eliminated. Their matrix
-            is ``corner``.
+            The unknowns (N, D), with the border ``free`` or held, and the border's (Q,), zero where held.
         """
         size, wide = self.size, self.size * self.reach
         carry = np.zeros(wide)
@@ -90,7 +86,7 @@ class Factor:
             if free and self.border:
                 rest -= self.border[knot] @ edge
             result[knot] = blas.dtrsv(self.upper[knot], rest)
-        return result[: self.num], edge, left
+        return result[: self.num], edge
 
     def follow(self) -> FloatArray:
         """(N, D, Q) how the unknowns move with the border."""

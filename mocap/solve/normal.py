@@ -72,8 +72,8 @@ class Normal:
                     block[:, other, :, one] += matrix[:, pair]
         return Factor(rows.reshape(num, 3 * count, -1), self.border.reshape(num, 3 * count, -1), self.corner)
 
-    def step(self, factor: Factor, *, free: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """The step (N, K, 3) of the knots and (Q,) of the border, and (Q,) as ``Factor.solve`` gives it."""
+    def step(self, factor: Factor, *, free: bool) -> tuple[FloatArray, FloatArray]:
+        """The step (N, K, 3) of the knots and (Q,) of the border."""
         flat = self.right.reshape(len(self.right), -1)
-        knots, edge, left = factor.solve(flat, self.corner_right, free=free)
-        return knots.reshape(self.right.shape), edge, left
+        knots, edge = factor.solve(flat, self.corner_right, free=free)
+        return knots.reshape(self.right.shape), edge

@@ -118,18 +118,21 @@ def _together(
     information, right = np.zeros((len(bones), len(bones))), np.zeros(len(bones))
     alone = len(windows) == 1
 
-    def solve(frames: slice, *, last: bool) -> WindowSolution:
-        part = views.at(frames), xyz[frames], found.at(frames), bones, lengths, step
-        return solve_window(*part, free=alone or not last, last=last)
+    def solve(frames: slice, *, free: bool) -> WindowSolution:
+        return solve_window(views.at(frames), xyz[frames], found.at(frames), bones, lengths, step, free=free)
 
     if not alone and len(bones):
-        for frames, _ in windows:
-            solved = solve(frames, last=False)
-            information, right = information + solved.information, right + solved.right
-        lengths = lengths + np.linalg.solve(information, right)
+        # What two windows share must count once.
+        shared = [slice(after.start, before.stop) for (before, _), (after, _) in pairwise(windows)]
+        for sign, parts in ((1, [frames for frames, _ in windows]), (-1, shared)):
+            for frames in parts:
+                solved = solve(frames, free=True)
+                information += sign * solved.information
+                right += sign * (solved.information @ solved.lengths)
+        lengths = np.linalg.solve(information, right)
     moved, covariance = np.empty_like(xyz), np.empty((*xyz.shape, 3))
     for frames, keep in windows:
-        solved = solve(frames, last=True)
+        solved = solve(frames, free=alone)
         inner = slice(keep.start - frames.start, keep.stop - frames.start)
         moved[keep] = solved.xyz[inner]
         unsure = np.linalg.inv(solved.information if alone else information)

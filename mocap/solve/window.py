@@ -37,8 +37,6 @@ class WindowSolution:
     """(Q,) metres."""
     information: FloatArray
     """(Q, Q) of the lengths, the points eliminated, 1 / metres²."""
-    right: FloatArray
-    """(Q,) right side of their equations."""
     basis: Basis
     """The knots."""
     factor: Factor
@@ -94,7 +92,6 @@ def solve_window(
     step: int,
     *,
     free: bool,
-    last: bool,
 ) -> WindowSolution:
     """Gauss-Newton for all points of a window together.
 
@@ -106,20 +103,19 @@ def solve_window(
         lengths: (Q,) metres, theirs now.
         step: frames from knot to knot.
         free: whether the lengths move, too.
-        last: whether the points are wanted to the last tenth of a millimetre, or the lengths alone.
     """
     basis = Basis(len(xyz), step)
     knots = basis.approximate(xyz)
-    steps_left = _MOST_STEPS if last else 1
+    steps_left = _MOST_STEPS
     while True:
         normal = _equations(views, found, bones, basis, knots, lengths)
         factor = normal.factor()
-        move, change, right = normal.step(factor, free=free)
+        move, change = normal.step(factor, free=free)
         knots, lengths = knots + move, lengths + change
         steps_left -= 1
         if steps_left == 0 or np.sqrt((move**2).sum(-1).mean()) < _SETTLED_M:
             break
-    return WindowSolution(basis.expand(knots), lengths, factor.corner, right, basis, factor)
+    return WindowSolution(basis.expand(knots), lengths, factor.corner, basis, factor)
 
 
 def _equations(
