@@ -6,22 +6,22 @@ that its residuals show, how long errors last, and how large the constant error 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from calibration.cameras import Cameras
 from mocap.keypoints import FloatArray, Keypoints3D
-from mocap.metrics import reprojection_error_px
 from mocap.observations import Observations
 from mocap.settings import ReconstructSettings
 from mocap.sides import exchange
+from mocap.solve.estimate import estimate
+from mocap.solve.estimate import features as told_by
 from mocap.solve.start import frame_swaps
+from mocap.solve.views import linearise
 
 _WRONG = 8.0
 """Deviations by which a view may disagree and still be heard: beyond, even a heavy tail says nothing."""
-_LEAST_FRAMES = 30
-"""Residuals of one camera and keypoint that weigh as much as those of all of them together."""
 
 
 @dataclass(frozen=True)
@@ -62,56 +62,31 @@ def evidence(
     """
     names = observations.keypoint_names
     seen_px, told_px = observations.xy_px[:, :, person_row], observations.sigma_px[:, :, person_row]
+    size_px = observations.size_px[:, :, person_row]
     xyz_world = points.xyz_world[:, person_row]
     swapped = frame_swaps(cameras, xyz_world, seen_px, told_px, names)
     xy_px, told_px = exchange(seen_px, swapped, names), exchange(told_px, swapped, names)
-    error_px = reprojection_error_px(cameras, xyz_world, xy_px)
-    sigma_px = told_px * _spread(error_px / told_px)
+    known = np.isfinite(xyz_world).all(-1)
+    views = linearise(cameras, np.where(known[..., None], xyz_world, np.nan), xy_px)
+    views = replace(views, xyz=np.where(known[..., None], xyz_world, 0.0))
+    told = np.where(views.seen, np.moveaxis(told_px, 0, 1), 1.0)
+    rate_hz = observations.rate_hz
+    features = told_by(told, size_px.T, views.seen, rate_hz)
+    noise = estimate(views, views.xyz, told, features, rate_hz).noise
+    sigma_px = np.moveaxis(noise.sigma_px, 0, 1)
+    error_px = np.sqrt((np.moveaxis(views.residual_px, 2, 1) ** 2).sum(0))
     limit_px = settings.max_error_px * cameras.size_px[:, 1].nan_to_num(1080.0).numpy() / 1080.0
-    wrong = error_px > np.maximum(_WRONG * sigma_px, limit_px[:, None])
+    seen = np.moveaxis(views.seen, 0, 1)
+    wrong = seen & (error_px > np.maximum(_WRONG * sigma_px, limit_px[:, None]))
     xy_px = np.where(wrong[..., None], np.nan, xy_px)
-    with np.errstate(invalid="ignore"):
-        ratio = _vectors(cameras, xyz_world, xy_px) / sigma_px[..., None]
+    count = seen.sum(0)
+    usual = np.where(seen, sigma_px, 0.0).sum(0) / np.maximum(count, 1)
     return Evidence(
         observations.time_s,
         cameras.names,
-        observations.keypoint_names,
+        names,
         xy_px,
-        sigma_px,
-        *_lasting(ratio, sigma_px),
+        np.where(seen, sigma_px, told_px),
+        np.full(count.shape, 1 / noise.correlation.lasting),
+        np.sqrt(noise.correlation.bias) * np.where(count > 0, usual, np.median(usual)),
     )
-
-
-def _vectors(cameras: Cameras, xyz_world: FloatArray, xy_px: FloatArray) -> FloatArray:
-    """(T, C, K, 2) from the projected points (T, K, 3) to what was seen, pixels."""
-    import torch
-
-    return xy_px - cameras.project(torch.as_tensor(xyz_world))[0].numpy()
-
-
-def _spread(ratio: FloatArray) -> FloatArray:
-    """(C, K) by what the told deviations must grow so that errors (T, C, K) have the median of a normal.
-
-    The median length of a two-dimensional normal of deviation 1 is 1.18. Few residuals are drawn towards
-    the median of all.
-    """
-    known = np.isfinite(ratio)
-    overall = np.median(ratio[known]) if known.any() else 1.18
-    count = known.sum(0)
-    own = np.nanmedian(np.where(count > 0, ratio, overall), axis=0)
-    share = count / (count + _LEAST_FRAMES)
-    return np.exp(share * np.log(np.maximum(own, 1e-3)) + (1 - share) * np.log(max(overall, 1e-3))) / 1.18
-
-
-def _lasting(ratio: FloatArray, sigma_px: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weight of a frame and deviation of the constant error, both (C, K), from residuals in deviations."""
-    known = np.isfinite(ratio).all(-1)
-    clipped = np.where(known[..., None], np.clip(np.nan_to_num(ratio), -3, 3), 0.0)
-    power = (clipped**2).sum() / max(known.sum(), 1)
-    both = known[1:] & known[:-1]
-    lag = (clipped[1:] * clipped[:-1]).sum() / max(both.sum(), 1) / max(power, 1e-12)
-    lag = float(np.clip(lag, 0.0, 0.95))
-    mean = clipped.sum(0) / np.maximum(known.sum(0), 1)[..., None]
-    bias = np.sqrt(np.maximum((mean**2).mean(), 0.0))
-    shape = sigma_px.shape[1:]
-    return np.full(shape, (1 - lag) / (1 + lag)), bias * np.nanmean(sigma_px, axis=0).reshape(shape)
