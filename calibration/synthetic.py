@@ -20,6 +20,8 @@ from .cameras import Cameras
 from .detection import BoardView
 from .world import FLIP
 
+_SETTLE_S = 1.5
+"""Time that it takes to lay the board down."""
 _FACING = 0.35
 """Least cosine between the board's normal and the way to a camera that can find its corners."""
 
@@ -110,8 +112,17 @@ def carried_board(
     pose[:, 1, 3] = reach_m * (1.1 * time).cos()
     pose[:, 2, 3] = 0.9 + 0.4 * (0.5 * time).sin()
     if resting:
-        pose[count - resting :] = FLIP
+        _lay_down(pose, count - resting, max(1, round(_SETTLE_S * rate_hz)))
     return pose
+
+
+def _lay_down(pose: Tensor, resting: int, settling: int) -> None:
+    """Let a path end on the floor, in place: smoothly, over so many poses, from there on at rest."""
+    part = (1.0 + (torch.arange(len(pose), dtype=torch.float64) - resting) / settling).clamp(0.0, 1.0)
+    part = part * part * (3.0 - 2.0 * part)
+    turn = roma.rotmat_to_rotvec(pose[:, :3, :3].mT @ FLIP[:3, :3])
+    pose[:, :3, :3] = pose[:, :3, :3] @ roma.rotvec_to_rotmat(part[:, None] * turn)
+    pose[:, :3, 3] = (1.0 - part)[:, None] * pose[:, :3, 3]
 
 
 def look_at_board(

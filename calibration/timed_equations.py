@@ -11,6 +11,9 @@ from .banded import ChainEquations, add_to_band, add_to_rows
 from .board_motion import CONTROL, SPAN
 from .timed_slopes import Slopes, Stack
 
+_FREEDOM = 4.0
+"""Degrees of freedom of the times of single frames: most are off by little, some were lost or doubled."""
+
 
 class Late(NamedTuple):
     """How the own times of N views follow a step of everything else."""
@@ -51,6 +54,17 @@ class Late(NamedTuple):
         return (1.0 + damping) * self.curvature
 
 
+def late_cost(late_s: Tensor, jitter_s: float) -> Tensor:
+    """What frames cost for being late: as under a Student-t, so that a lost frame costs little more."""
+    size = late_s.square() / (_FREEDOM * jitter_s**2)
+    return 0.5 * (_FREEDOM + 1.0) * torch.log1p(size)
+
+
+def late_trust(late_s: Tensor, jitter_s: float) -> Tensor:
+    """Weights under which squares pull as ``late_cost`` does."""
+    return (_FREEDOM + 1.0) / (_FREEDOM + late_s.square() / jitter_s**2)
+
+
 def nothing(cameras: int, width: int, controls: int) -> ChainEquations:
     """Equations without any view: cameras of ``width`` parameters each, and control points."""
 
@@ -79,6 +93,7 @@ def add_views(
         late_s: (C, V) what each view is late at present.
         jitter_s: standard deviation of that.
     """
+    own = late_trust(late_s, jitter_s).flatten() / jitter_s**2
     shape = (stack.own_s.shape[0], stack.own_s.shape[1])
     scale = weight[..., None, None]
     d_camera = (scale * at.d_camera).flatten(2, 3)  # (C, V, 2K, P)
@@ -97,8 +112,8 @@ def add_views(
     return Late(
         by_camera=(d_camera.mT @ d_late)[..., 0],
         by_control=(d_control.mT @ d_late)[..., 0],
-        slope=(d_late * error).sum((1, 2)) + late_s.flatten() / jitter_s**2,
-        curvature=d_late.square().sum((1, 2)) + 1.0 / jitter_s**2,
+        slope=(d_late * error).sum((1, 2)) + own * late_s.flatten(),
+        curvature=d_late.square().sum((1, 2)) + own,
         interval=interval,
         camera=camera,
         shape=shape,

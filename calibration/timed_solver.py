@@ -14,7 +14,7 @@ from .bundle import moved_poses
 from .cameras import Cameras
 from .lens_prior import prior_rows
 from .schur import POSE, inverse_of
-from .timed_equations import Late, add_views, nothing
+from .timed_equations import Late, add_views, late_cost, late_trust, nothing
 from .timed_problem import CLOCK, DRIFT, LINE, OFFSET, TimedProblem, TimedState
 from .timed_slopes import Stack, beyond_the_knee, corner_errors, linearise_views
 
@@ -65,7 +65,7 @@ class TimedSolver:
         for stack, use, sigma in zip(self.stacks, self.use, self.sigma, strict=True):
             error = corner_errors(stack, state).norm(dim=-1) / sigma
             total = total + self._huber(error)[use].sum()
-        total = total + 0.5 * (torch.cat(state.late_s) / self.jitter).square().sum()
+        total = total + late_cost(torch.cat(state.late_s), self.jitter).sum()
         if self.problem.still is not None:
             total = total + self.problem.still.cost(state.cameras, state.still)
         return float(total)
@@ -111,22 +111,38 @@ class TimedSolver:
             whole[rows[:, None], rows] = inverse_of(reduced)
         return whole
 
+    def evidence(self, state: TimedState) -> float:
+        """Minus the logarithm of how probable is what was seen, frames' times integrated out (Laplace).
+
+        Good for comparing spreads of these times at equal noise of the corners.
+        """
+        spread = sum(
+            float(torch.log(one.curvature * self.jitter**2).sum()) for one in self._equations(state)[1]
+        )
+        return self.cost(state) + 0.5 * self._own_part() * spread
+
     def jitter_s(self, state: TimedState) -> float:
-        """The spread of the frames' time errors that the views speak for: what EM makes of it in one step."""
-        total, count = 0.0, 0.0
+        """The spread of the frames' own times that explains those found best.
+
+        MacKay's fixed point: squares found, divided by how many of them the data determine (1992, eq. 4.8).
+        """
+        total, told = 0.0, 0.0
         for stack, one in zip(self.stacks, self._equations(state)[1], strict=True):
-            # Only views that say more of their time than the prior does.
-            told = one.curvature * self.jitter**2 > 2.0
-            times = stack.padded(state.late_s).flatten()
-            total += float((times.square() + 1.0 / one.curvature)[told].sum())
-            count += int(told.sum())
+            late_s = stack.padded(state.late_s).flatten()
+            trust = late_trust(late_s, self.jitter)
+            total += float((trust * late_s.square()).sum())
+            told += float((1.0 - trust / (one.curvature * self.jitter**2)).sum())
         prior = self.problem.prior
-        # What all cameras' frames of one instant have in common is taken for motion.
-        frames = len(torch.cat([views.frame for views in self.problem.views]).unique())
-        count *= 1.0 - frames / max(frames + 1, sum(len(views.frame) for views in self.problem.views))
-        if count < _LEAST_FRAMES:
+        told *= self._own_part()
+        if told < _LEAST_FRAMES:
             return prior.jitter_s
-        return min(max(prior.min_jitter_s, (total / count) ** 0.5), prior.jitter_s)
+        return min(max(prior.min_jitter_s, (total / told) ** 0.5), prior.jitter_s)
+
+    def _own_part(self) -> float:
+        """Part of the frames' times that is their own: what one instant's share is taken for motion."""
+        every = torch.cat([views.frame for views in self.problem.views])
+        frames = len(every.unique())
+        return 1.0 - frames / max(frames + 1, len(every))
 
     def _huber(self, error: Tensor) -> Tensor:
         knee = self.problem.options.huber_sigmas
