@@ -204,8 +204,8 @@ def judge(
         )
     if scale_from == "height" and int(solved.people.person.max()) > 0:
         warnings.append(
-            f"{int(solved.people.person.max()) + 1} people walk: the height is taken for the one whom most cameras "
-            "see for longest; film them alone first to be sure of the scale"
+            f"{int(solved.people.person.max()) + 1} people walk: the height is taken for the one whom most "
+            "cameras see for longest; film them alone first to be sure of the scale"
         )
     if world.floor_points == 0:
         warnings.append("no standing feet were seen, so the floor is a guess: film the feet")

@@ -85,8 +85,9 @@ def test_walks_recover_the_rig(walks: ModuleType, cameras: int, seed: int) -> No
     found, clock, summary = calibrate_from_take(scene.keypoints, height_m=scene.height_m)
     off, turned, scale = walks.aligned(found, scene.cameras)
     assert summary.usable, summary.reasons
-    assert np.median(off) < 0.01 and off.max() < 0.02
-    assert np.median(turned) < 0.6 and turned.max() < 1.2
+    assert off.max() < 0.012
+    # A principal point that is 10 px off, which keypoints hardly show, is 0.7° of turn.
+    assert np.median(turned) < 0.5 and turned.max() < 1.5
     assert abs(scale - 1) < 0.03
     assert _offset_errors_ms(scene, clock).max() < 15
 
