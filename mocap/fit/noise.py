@@ -109,7 +109,7 @@ def offset_scale(sweep: Sweep, scale: Tensor) -> Tensor:
     unknown = (variance / sd**2).reshape(-1, 3).sum(-1) * scale**2
     determined = (1 - variance / sd**2).clamp(0, 1).reshape(-1, 3).sum(-1)
     squares = (layout.border(sweep.state)[own] / sd).square().reshape(-1, 3).sum(-1) * scale**2
-    common = torch.ones(1, dtype=torch.float64)
+    common, weight = torch.ones(1, dtype=torch.float64), torch.ones_like(squares)
     for _ in range(20):
         weight = (_OFFSET_TAIL + 3) / (_OFFSET_TAIL + (squares + unknown) / common)
         common = ((weight * squares).sum() + _USUAL_VOTES) / (determined.sum() + _USUAL_VOTES)

@@ -105,7 +105,9 @@ class Posed:
         num, keypoints = lever.shape[:2]
         size = self.layout.num_pose + self.layout.num_betas
         columns = torch.zeros(num, keypoints, 3, size, dtype=lever.dtype)
-        self._turned_about(columns[..., : self.layout.num_pose], lever, self.rotation[:, active])
+        # the weights of skin that is stored in single precision add up to 1 within 1e-7
+        columns[..., :3] = points.weight.sum(-1)[:, None, None] * torch.eye(3, dtype=lever.dtype)
+        self._turned_about(columns[..., 3 : self.layout.num_pose], lever, self.rotation[:, active])
         if self.layout.num_betas:
             columns[..., self.layout.num_pose :] = self._by_betas(points)
         turns = (points.offset_share @ self.rotation.flatten(2)).unflatten(-1, (3, 3))
@@ -122,11 +124,10 @@ class Posed:
         return reach[list(self.layout.active)]
 
     def _turned_about(self, out: Tensor, lever: Tensor, axes: Tensor) -> None:
-        """Fill (N, K, 3, D) from levers (N, K, A, 3) and joint frames (N, A, 3, 3): column times lever."""
-        out[..., :3] = torch.eye(3, dtype=lever.dtype)
+        """Fill (N, K, 3, 3 A) from levers (N, K, A, 3) and joint frames (N, A, 3, 3): column times lever."""
         ax, ay, az = (axes[:, None, :, row, :] for row in range(3))  # (N, 1, A, 3)
         lx, ly, lz = (lever[..., row, None] for row in range(3))  # (N, K, A, 1)
-        turned = out[..., 3:].unflatten(-1, (-1, 3))  # (N, K, 3, A, 3)
+        turned = out.unflatten(-1, (-1, 3))  # (N, K, 3, A, 3)
         turned[:, :, 0] = (ay * lz).sub_(az * ly)
         turned[:, :, 1] = (az * lx).sub_(ax * lz)
         turned[:, :, 2] = (ax * ly).sub_(ay * lx)
