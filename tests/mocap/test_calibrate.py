@@ -129,7 +129,7 @@ def test_every_image_of_a_folder_is_examined(footage: Path, tmp_path: Path) -> N
 def test_a_board_that_is_described_wrongly_is_put_right(footage: Path) -> None:
     quick = CalibrateSettings(examine_hz=2.0)
     for change, advice in (
-        ({"inverted": True}, "set inverted = false"),
+        ({"inverted": True}, "inverted = false"),
         ({"columns": 7, "rows": 5}, "set columns = 5, rows = 7"),
     ):
         with pytest.raises(InputError, match=advice):
@@ -165,19 +165,26 @@ def test_an_error_of_the_solve_names_the_camera(footage: Path, tmp_path: Path) -
 
 @pytest.mark.footage
 def test_a_real_rig_without_a_common_clock(test_data: Path) -> None:
-    """Four webcams, six frames a second, not in step: squares to 0.8 mm, and a warning about the clocks."""
+    """Four webcams, six frames a second, not in step; nobody had noticed that one is nearly a frame late.
+
+    Each half of the footage is solved for itself and judged by the other.
+    """
     folder = test_data / "caliscope_post_optimization/calibration/extrinsic"
     board = BoardSettings(
         columns=4, rows=5, square_m=0.054, marker_m=0.0405, dictionary="DICT_4X4_1000", inverted=True
     )
     cameras, summary = calibrate({}, clips(folder), board=board)
-    assert summary.usable
-    assert summary.rms_px < 1.3
-    assert abs(summary.square_bias_mm) < 0.3
-    assert summary.square_std_mm < 0.95
-    assert max(report.lens_rms_px for report in summary.cameras.values()) < 0.25
-    assert any("not simultaneous" in warning for warning in summary.warnings)
-    assert any("camera cam_1 shares with others contradict" in warning for warning in summary.warnings)
+    assert summary.usable, summary.reasons
+    assert summary.held_out_rms_px < 0.4
+    assert summary.held_out_free_px < 0.3
+    assert summary.square_std_mm < 0.25
+    assert abs(summary.square_bias_mm) < 0.1
+    assert summary.repeatability_mm < 0.7
+    late = {name: report.clock.offset_s for name, report in summary.cameras.items()}
+    assert late["cam_1"] == pytest.approx(-0.1, abs=0.03)
+    assert all(abs(late[name]) < 0.03 for name in ("cam_0", "cam_2", "cam_3"))
+    assert all(1e-5 < report.clock.line_delay_s < 6e-5 for report in summary.cameras.values())
+    assert not any("not simultaneous" in warning for warning in summary.warnings)
     assert any("never lay still" in warning for warning in summary.warnings)
     focal = cameras.focal_px[:, 0].tolist()
-    np.testing.assert_allclose(focal, [903.6, 760.3, 650.8, 639.9], rtol=0.05)
+    np.testing.assert_allclose(focal, [899.3, 760.2, 642.6, 641.3], rtol=0.01)
