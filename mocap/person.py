@@ -58,10 +58,14 @@ def only_person(keypoints: Mapping[str, CameraKeypoints]) -> Person | None:
 
 
 def some_points(
-    observations: Observations, cameras: Cameras, settings: ReconstructSettings, limit_px: torch.Tensor
+    observations: Observations,
+    cameras: Cameras,
+    settings: ReconstructSettings,
+    limit_px: torch.Tensor,
+    apart_s: float,
 ) -> SomePoints:
-    """The first person's points at instants a twentieth of a second apart, each for itself."""
-    frames = every(len(observations.time_s), observations.rate_hz)
+    """The first person's points at instants so many seconds apart, each for itself."""
+    frames = every(len(observations.time_s), observations.rate_hz, apart_s)
     count = len(observations.keypoint_names)
     xy_px, sigma_px = observations.xy_px[frames, :, 0], observations.sigma_px[frames, :, 0]
     solved = triangulate(

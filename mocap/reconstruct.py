@@ -24,6 +24,8 @@ from mocap.settings import ReconstructSettings
 from mocap.sync import Clock
 from mocap.timeline import common_rate, frame_rate, resample, shared_grid
 
+_CHECK_S = 0.25
+"""Seconds between the instants at which views that show one person each must show the same one."""
 DEFAULTS = ReconstructSettings()
 """The settings of a take that says nothing else."""
 
@@ -115,16 +117,15 @@ def observe(
     alone = only_person(keypoints)
     if alone is not None:
         observations = gather(keypoints, taken_s, alone.rows, time_s, rate_hz)
-        points = some_points(observations, cameras, settings, limit_px)
+        points = some_points(observations, cameras, settings, limit_px, apart_s=_CHECK_S)
         if all_agree(observations, points, cameras):
             return observations, Association((alone,), ())
     association = associate(keypoints, cameras, clock, time_s=time_s, min_views=settings.min_views)
     rows = dict(association.people[0].rows)
     observations = gather(keypoints, taken_s, rows, time_s, rate_hz)
-    points = some_points(observations, cameras, settings, limit_px)
+    points = some_points(observations, cameras, settings, limit_px, apart_s=0.0)
     for name, view in keypoints.items():
-        period_s = float(np.diff(points.time_s).max()) if len(points.time_s) > 1 else 1 / rate_hz
-        xyz = resample(points.time_s, points.xyz, taken_s[name], period_s=period_s)
+        xyz = resample(points.time_s, points.xyz, taken_s[name], period_s=1 / rate_hz)
         projected = cameras[name].project(torch.as_tensor(xyz))[0][:, 0].numpy()
         rows[name] = claim(view, projected, rows[name])
     main = replace(association.people[0], rows=rows)

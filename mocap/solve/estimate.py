@@ -26,6 +26,8 @@ _LARGEST_SD_M = 0.05
 """How well points are known of which no frame says anything."""
 _UNUSUAL = 4.0
 """Times the usual variance above which a frame has no say in how a point moves."""
+_LEAST_SIGMA_PX = 0.1
+"""No coordinate is better: splines and slopes are themselves within some hundredths of a pixel."""
 _ENOUGH = 100
 """Residuals without which the told deviations stand."""
 _SAMPLE = 50_000
@@ -145,7 +147,7 @@ def estimate(
     error = views.error_at(xyz)
     square = (error**2).sum(0)
     typical = np.median(square[seen] / sigma_px[seen] ** 2) / 1.386 if seen.any() else 1.0
-    sigma = sigma_px * np.sqrt(max(typical, 1e-6))
+    sigma = np.maximum(sigma_px * np.sqrt(max(typical, 1e-6)), _LEAST_SIGMA_PX)
     tails = _tails(square, sigma, seen)
     lasting = 1.0
     for _ in range(2):
@@ -162,7 +164,8 @@ def estimate(
         fewest = 3 if (count >= 3).sum() >= _ENOUGH else 2
         use = np.where(count >= fewest, chance * sound, 0.0)
         if (use > 0).sum() >= _ENOUGH:
-            sigma = np.where(seen, fit_sigma((own**2).sum(0) / 2 / left, use, told, lasting), 1.0)
+            fitted = fit_sigma((own**2).sum(0) / 2 / left, use, told, lasting)
+            sigma = np.where(seen, np.maximum(fitted, _LEAST_SIGMA_PX), 1.0)
         tails = _tails(square, sigma, seen)
         correlation = correlate(own / sigma, sound, rate_hz)
         lasting = correlation.lasting

