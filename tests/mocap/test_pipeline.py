@@ -88,7 +88,7 @@ def test_keypoints_without_footage_lead_to_a_bvh(take: Take) -> None:
     assert outcome.done == tuple(
         f"take1 {stage}" for stage in ("sync", "reconstruct", "fit", "export", "report")
     )
-    assert np.abs(take.load_points().xyz_world[:, 0] - true_points()).max() < 1e-6
+    assert np.abs(take.load_points().xyz_world[:, 0] - true_points()).max() < 1e-3
     fitted = take.load_motion("person1").joints
     truth = load_body().pose_joints(*poses(), np.zeros(16)).numpy()
     limbs = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
