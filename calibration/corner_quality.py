@@ -75,7 +75,9 @@ def corner_sigma_px(gray: GrayImage, xy_px: Array, plane: Array, height_px: floa
     """
     image = _image_variance(gray, xy_px, half_window_px(height_px))
     crowded = (_CROWDED / height_px) ** 2 if np.isfinite(height_px) else 0.0
-    variance = _SIGMA_FLOOR_PX**2 + _SIGMA_SCALE**2 * image + crowded + (contradicted_px(xy_px, plane) ** 2).sum(-1)
+    variance = (
+        _SIGMA_FLOOR_PX**2 + _SIGMA_SCALE**2 * image + crowded + (contradicted_px(xy_px, plane) ** 2).sum(-1)
+    )
     return np.minimum(np.sqrt(variance), _SIGMA_MOST_PX)
 
 

@@ -70,13 +70,15 @@ def calibrate_from_people(
 ) -> Outcome:
     """Cameras and clocks from the people of a take, without a board; lenses of ``cameras.toml`` are kept."""
     from mocap.calibrate_people import calibrate_from_take
+    from mocap.threads import one_thread
 
     outcome, keypoints = _keypoints(take, settings, progress)
     lenses = session.load_cameras() if session.cameras_file.is_file() else None
     clock = take.load_clock() if take.sync_file.is_file() else None
-    cameras, found, summary = calibrate_from_take(
-        keypoints, lenses=lenses, clock=clock, height_m=height_m, progress=progress
-    )
+    with one_thread():
+        cameras, found, summary = calibrate_from_take(
+            keypoints, lenses=lenses, clock=clock, height_m=height_m, progress=progress
+        )
     report = summary.report() | {"from_take": take.name}
     session.save_calibration_report(report)
     if summary.usable:
@@ -92,12 +94,14 @@ def calibrate_from_people(
 def refine_from_take(session: Session, take: Take, settings: Settings, progress: Progress) -> Outcome:
     """Correct the cameras from the people of a take, where that makes held-out views clearly better."""
     from mocap.refine_cameras import refine_from_take as solve
+    from mocap.threads import one_thread
 
     outcome, keypoints = _keypoints(take, settings, progress)
     if not take.sync_file.is_file():
         outcome += take_stages.sync(take, settings, progress)
     progress("refine cameras", 0, 1)
-    refined = solve(session.load_cameras(), keypoints, take.load_clock(), settings=settings.reconstruct)
+    with one_thread():
+        refined = solve(session.load_cameras(), keypoints, take.load_clock(), settings=settings.reconstruct)
     progress("refine cameras", 1, 1)
     summary = refined.summary
     report = plain(dataclasses.asdict(summary)) | {"from_take": take.name}

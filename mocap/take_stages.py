@@ -75,6 +75,7 @@ def _detect_stage(take: Take, camera: str, clip: Path, settings: Settings) -> St
 def reconstruct(take: Take, settings: Settings, progress: Progress) -> Outcome:
     """3D keypoints from the 2D ones, the cameras and their clocks."""
     from mocap.reconstruct import reconstruct as solve
+    from mocap.threads import one_thread
 
     keypoints_files = take.keypoints_files()
     if not keypoints_files:
@@ -91,9 +92,10 @@ def reconstruct(take: Take, settings: Settings, progress: Progress) -> Outcome:
     def work() -> Outcome:
         cameras = cameras_of(take)
         keypoints = {name: take.load_keypoints(name) for name in keypoints_files}
-        points, summary = solve(
-            keypoints, cameras, take.load_clock(), settings=settings.reconstruct, progress=progress
-        )
+        with one_thread():
+            points, summary = solve(
+                keypoints, cameras, take.load_clock(), settings=settings.reconstruct, progress=progress
+            )
         take.save_cameras(cameras)
         take.save_points(points)
         return Outcome(summary={f"{take.name} reconstruct": vars(summary)})
@@ -105,6 +107,7 @@ def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
     """The body in motion, for each person: on the pixels where the take has them, else on the points."""
     from mocap.actor_views import actor_views, evidence_for
     from mocap.fit import fit as solve
+    from mocap.threads import one_thread
     from rigs import load_body
 
     if not take.points_file.is_file():
@@ -124,16 +127,17 @@ def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
     def work() -> Outcome:
         body = load_body(settings.fit.body)
         points = take.load_points()
-        views = actor_views(take, settings.reconstruct)
-        motions, summary = solve(
-            points,
-            body,
-            settings=settings.fit,
-            progress=progress,
-            cameras=views.cameras if views else None,
-            evidence=evidence_for(views, points, settings.reconstruct),
-            shape=load_shape(shape_file, body.name) if shape_file else None,
-        )
+        with one_thread():
+            views = actor_views(take, settings.reconstruct)
+            motions, summary = solve(
+                points,
+                body,
+                settings=settings.fit,
+                progress=progress,
+                cameras=views.cameras if views else None,
+                evidence=evidence_for(views, points, settings.reconstruct),
+                shape=load_shape(shape_file, body.name) if shape_file else None,
+            )
         for person, motion in motions.items():
             take.save_motion(_person_name(person), motion)
         return Outcome(summary={f"{take.name} fit": vars(summary)})
