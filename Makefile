@@ -1,8 +1,11 @@
 # make demo    installs, then renders footage of an actor and runs the whole chain on it
 # make test    installs, then lints, checks types and runs the tests
-# make clients opens exported files in Blender, three.js and Assimp
+# make clients opens exported files in Blender, Autodesk's SDK, ufbx, three.js and Assimp
 # make footage runs the chain on the real recordings that MOCAP_TEST_DATA points to
 # make endurance kills runs, and feeds ten minutes of footage
+# make recovery looks for planted truths: rigs, walks, bodies
+# make bench   measures speed and accuracy beside other tools
+# make offsets learns where a detector puts its keypoints, in the virtual studio
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +13,7 @@ DEMO ?= demo
 # The floating-point threads of every test process together should not exceed the cores.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: install demo test lint types unit clients footage endurance clean
+.PHONY: install demo test lint types unit clients footage endurance recovery bench offsets clean
 
 install: .venv/installed
 
@@ -43,5 +46,18 @@ footage: install
 endurance: install
 	$(BIN)/python -m pytest tests/endurance -m slow -s
 
+recovery: install
+	$(TEST_ENV) $(BIN)/python -m pytest tests/recovery -n 2 --dist worksteal -m slow
+
+bench: install
+	bash tests/bench/install.sh
+	$(TEST_ENV) $(BIN)/python -m pytest tests/bench -m slow -s
+	$(TEST_ENV) $(BIN)/python tests/bench/calibration_bench.py
+	$(TEST_ENV) $(BIN)/python tests/bench/solve_bench.py
+	$(TEST_ENV) $(BIN)/python tests/bench/pixels_bench.py bench-pixels
+
+offsets: install
+	$(BIN)/python -m mocap.virtual.learn_offsets
+
 clean:
-	rm -rf .venv .venv-clients demo
+	rm -rf .venv .venv-clients .venv-bench demo bench-pixels
