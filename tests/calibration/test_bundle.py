@@ -153,7 +153,7 @@ def test_a_planted_rig_is_recovered(scene: BoardScene) -> None:
     found = adjust(disturbed(scene))
     mm, degrees = errors(found, scene.cameras)
     assert found.converged
-    assert mm < 20.0  # lenses from 14 s of shared footage; known lenses: next test
+    assert mm < 25.0  # lenses from 14 s of shared footage; known lenses: next test
     assert degrees < 0.4
     assert found.rms_px() == pytest.approx(0.3 * 2**0.5, rel=0.05)
     assert found.noise.common < 0.05
@@ -189,7 +189,7 @@ def test_outliers_are_dropped_and_nothing_else(scene: BoardScene) -> None:
     spoilt = replace(problem, observations=replace(seen, xy_px=seen.xy_px + away * wrong[..., None]))
     found = adjust(spoilt)
     mm, _ = errors(found, scene.cameras)
-    assert mm < 20.0
+    assert mm < 25.0
     far = wrong & (away.norm(dim=-1) > 5.0)
     assert not (found.used & far).any()
     assert (found.used & ~wrong).sum() > 0.98 * (seen.seen & ~wrong).sum()

