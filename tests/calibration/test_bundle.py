@@ -154,7 +154,7 @@ def test_a_planted_rig_is_recovered(scene: BoardScene) -> None:
     mm, degrees = errors(found, scene.cameras)
     assert found.converged
     assert mm < 25.0  # lenses from 14 s of shared footage; known lenses: next test
-    assert degrees < 0.4
+    assert degrees < 0.8  # a pixel of the image centre is 0.06 degrees
     assert found.rms_px() == pytest.approx(0.3 * 2**0.5, rel=0.05)
     assert found.noise.common < 0.05
 

@@ -93,7 +93,7 @@ def test_keypoints_without_footage_lead_to_a_bvh(take: Take) -> None:
     truth = load_body().pose_joints(*poses(), np.zeros(16)).numpy()
     limbs = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
     assert np.linalg.norm(fitted - truth, axis=-1)[:, limbs].mean() < 0.015
-    assert [path.name for path in outcome.files] == ["person1.bvh"]
+    assert [path.name for path in outcome.files] == ["person1.bvh", "person1.fbx"]
 
 
 def test_a_take_that_brings_its_own_cameras_needs_none_of_the_session(take: Take) -> None:
@@ -120,7 +120,7 @@ def test_a_motion_of_amass_alone_is_exported(take: Take) -> None:
         mocap_framerate=np.array(120.0),
     )
     outcome = run(take.session.root)
-    assert [path.name for path in outcome.files] == ["dancer.bvh"]
+    assert [path.name for path in outcome.files] == ["dancer.bvh", "dancer.fbx"]
     assert "Frame Time: 0.00833333" in outcome.files[0].read_text()
 
 
@@ -176,6 +176,7 @@ class Verdict:
 
     usable: bool
     rms_px: float = 0.2
+    page: str = "<!doctype html>"
 
     def report(self) -> dict[str, object]:
         return {"rms_px": self.rms_px, "reasons": [] if self.usable else ["the board moved like jelly"]}
@@ -192,6 +193,7 @@ def test_a_calibration_that_must_not_be_trusted_stops_the_run_every_time(
     verdict = [Verdict(True)]
     monkeypatch.setattr("mocap.calibrate.calibrate", lambda *_, **__: (cameras(), verdict[0]))
     assert "calibrate" in run(session.root).done
+    assert session.calibration_report_file.with_suffix(".html").is_file()
     good = session.cameras_file.read_bytes()
     verdict[0] = Verdict(False)
     for _ in range(2):
