@@ -54,7 +54,7 @@ def test_windows_join_to_what_one_solve_gives(monkeypatch: pytest.MonkeyPatch) -
     assert apart.max() < 1e-4
     ratio = np.trace(parts.covariance, axis1=-2, axis2=-1) / np.trace(whole.covariance, axis1=-2, axis2=-1)
     assert np.abs(ratio - 1).max() < 0.05
-    monkeypatch.setattr(recipe, "_OVERLAP", 0)
+    monkeypatch.setattr(recipe, "_OVERLAP", 1)
     torn = solve(made)[0]
     assert np.linalg.norm(torn.xyz_world - whole.xyz_world, axis=-1).max() > 1e-3, "overlap matters"
 
