@@ -52,7 +52,7 @@ def test_the_commands_do_what_the_readme_says(desk: Path) -> None:
     )
     assert done.returncode == 0, done.stderr + done.stdout
     exports = sorted(path.name for path in (desk / "stage1" / "takes" / "walk" / "export").iterdir())
-    assert exports == ["person1.bvh", "person1.npz"]
+    assert exports == ["person1.bvh", "person1.fbx", "person1.glb", "person1.npz", "person1.trc"]
     for example in blocks("python"):
         subprocess.run([sys.executable, "-c", example], cwd=desk, check=True)
 
