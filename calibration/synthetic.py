@@ -74,7 +74,7 @@ def ring_of_cameras(
         focal_px=torch.stack([focal, focal + odd], -1),
         center_px=torch.stack([639.5 + 5.0 * odd, 359.5 - 4.0 * odd], -1),
         distortion=lens if distorted else torch.zeros_like(lens),
-        cam_from_world=torch.stack([_looking_at(center, middle) for center in centers]),
+        cam_from_world=torch.stack([looking_at(center, middle) for center in centers]),
     )
 
 
@@ -216,7 +216,7 @@ def film_freely(
         jitter = torch.from_numpy(generator.normal(size=len(own_s))) * run.jitter_s
         rig_s = own_s + offset_s + drift * (own_s - own_s.mean()) + jitter
         row = middle_row[c].expand(len(own_s), len(board.corners_xyz))
-        xy = torch.empty(0)
+        xy = xyz = pose = valid = torch.empty(0)
         for _ in range(4 if run.line_delay_s else 1):  # the row decides the time, and the time the row
             at = (rig_s[:, None] + run.line_delay_s * (row - middle_row[c])) * path_hz
             pose = _between(world_from_board, at.flatten().clamp(0, len(world_from_board) - 1))
@@ -250,8 +250,8 @@ def _between(poses: Tensor, at: Tensor) -> Tensor:
     return between
 
 
-def _looking_at(center: Tensor, target: Tensor) -> Tensor:
-    """cam_from_world of an upright camera."""
+def looking_at(center: Tensor, target: Tensor) -> Tensor:
+    """(4, 4) cam_from_world of an upright camera at a place that looks at another, (3,) metres, world."""
     forward = (target - center) / (target - center).norm()
     right = torch.linalg.cross(forward, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
     right = right / right.norm()
