@@ -39,7 +39,7 @@ def report(session: Session) -> dict:
 
 def test_a_bvh_of_a_hundred_frames_at_60_hz(session: Session) -> None:
     files = session.take("take1").export_files()
-    assert [path.suffix for path in files] == [".bvh"]
+    assert [path.suffix for path in files] == [".bvh", ".fbx"]
     text = files[0].read_text()
     assert "Frames: 100\n" in text
     assert "Frame Time: 0.01666667\n" in text
