@@ -106,7 +106,6 @@ def calibrate(
     board: BoardSettings,
     settings: CalibrateSettings | None = None,
     stored: Cameras | None = None,
-    title: str = "Calibration",
     progress: Progress = silent,
 ) -> tuple[Cameras, CalibrateSummary]:
     """Calibrate the cameras of the extrinsics clips.
@@ -119,7 +118,6 @@ def calibrate(
         board: the printed board.
         settings: how.
         stored: an older calibration of these cameras, which tells swapped files and changed lenses.
-        title: heading of the report's page.
         progress: told of long work.
 
     Raises:
@@ -153,7 +151,7 @@ def calibrate(
     )
     with one_thread():
         verdict = judge(rig, footage, stored=stored, max_rms_px=settings.max_rms_px)
-    page = calibration_report_html(rig, verdict, footage, title=title)
+    page = calibration_report_html(rig, verdict, footage)
     details = calibration_report(rig, verdict, footage)
     return rig.cameras, _summarise(rig, verdict, together, size_px, details, page)
 

@@ -51,7 +51,6 @@ def calibrate_from_board(session: Session, settings: Settings, progress: Progres
             board=settings.board,
             settings=settings.calibrate,
             stored=stored,
-            title=f"Calibration of {session.root.resolve().name}",
             progress=progress,
         )
         report = summary.report()
