@@ -9,7 +9,7 @@ shape of the basis follows de Boor, "A Practical Guide to Splines", for equal st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,10 +40,17 @@ class BoardMotion:
     """(M, 3) control points of the middle, metres, world frame."""
     quat_wxyz: Tensor
     """(M, 4) control points of world_from_board, unit length, neighbours on one side of the sphere."""
+    breaks_s: Tensor
+    """(G,) ascending times, each in the middle of a gap in which nobody looks: it has no control points."""
+    skipped_s: Tensor
+    """(G + 1,) time left out before each part, whole steps, seconds."""
+    linked: Tensor
+    """(M - 3,) bool, whether four neighbouring control points belong to one part."""
 
     def at(self, time_s: Tensor) -> tuple[Tensor, Tensor]:
         """Interval of every time and the part of it that has passed; beyond the ends it goes on as it was."""
-        steps = (time_s - self.start_s) / self.step_s
+        skipped_s = self.skipped_s[torch.searchsorted(self.breaks_s, time_s.contiguous())]
+        steps = (time_s - self.start_s - skipped_s) / self.step_s
         interval = steps.floor().long().clamp(0, len(self.place) - SPAN)
         return interval, steps - interval
 
@@ -63,7 +70,7 @@ class BoardMotion:
         turn = roma.rotvec_to_unitquat(step[:, 3:])
         xyzw = roma.quat_product(turn, self.quat_wxyz[:, [1, 2, 3, 0]])
         quat = torch.nn.functional.normalize(xyzw[:, [3, 0, 1, 2]], dim=-1)
-        return BoardMotion(self.start_s, self.step_s, self.middle, self.place + step[:, :3], quat)
+        return replace(self, place=self.place + step[:, :3], quat_wxyz=quat)
 
 
 class Carried(NamedTuple):
@@ -157,17 +164,27 @@ def fit_motion(
         every_s: (V,) all times at which it will be looked at, poses there or not.
     """
     start_s = aligned_start(every_s, step_s) - _MARGIN * step_s
-    count = int(np.ceil((float(every_s.max()) - start_s) / step_s)) + _MARGIN + SPAN
-    knots = start_s + step_s * (torch.arange(count, dtype=torch.float64) - 1.0)
+    every_s = every_s.sort().values
+    # Between two parts there is room for the margins of both, and for what clocks may still change.
+    gap = every_s.diff() - (2 * _MARGIN + SPAN) * step_s
+    wide = torch.nonzero(gap > step_s)[:, 0]
+    breaks_s = 0.5 * (every_s[wide] + every_s[wide + 1])
+    skipped = (gap[wide] / step_s).floor() * step_s
+    skipped_s = torch.cat([torch.zeros(1, dtype=torch.float64), skipped.cumsum(0)])
+    length_s = float(every_s[-1]) - start_s - float(skipped_s[-1])
+    count = int(np.ceil(length_s / step_s)) + _MARGIN + SPAN
+    squeezed_s = start_s + step_s * (torch.arange(count, dtype=torch.float64) - 1.0)
+    part = torch.searchsorted(breaks_s - 0.5 * (skipped_s[1:] + skipped_s[:-1]), squeezed_s)
+    knots = squeezed_s + skipped_s[part]
     place = (world_from_board[:, :3, :3] @ middle[:, None])[..., 0] + world_from_board[:, :3, 3]
     xyzw = roma.rotmat_to_unitquat(world_from_board[:, :3, :3])
     quat = _continuous(xyzw[:, [3, 0, 1, 2]].numpy())
     both = np.concatenate([place.numpy(), quat], -1)
     sampled = np.stack([np.interp(knots.numpy(), time_s.numpy(), column) for column in both.T], -1)
     found = torch.from_numpy(sampled)
-    return BoardMotion(
-        start_s, step_s, middle, found[:, :3], torch.nn.functional.normalize(found[:, 3:], dim=-1)
-    )
+    quat = torch.nn.functional.normalize(found[:, 3:], dim=-1)
+    linked = part[3:] == part[:-3]
+    return BoardMotion(start_s, step_s, middle, found[:, :3], quat, breaks_s, skipped_s, linked)
 
 
 def aligned_start(time_s: Tensor, step_s: float) -> float:
@@ -182,7 +199,7 @@ def third_differences(motion: BoardMotion) -> tuple[Tensor, Tensor]:
 
     Returns:
         (M - 3, 7) metres and parts of a unit quaternion, and (M - 3, 7, 4, 6) derivatives by the four
-        control points of each.
+        control points of each; 0 between parts.
     """
     pattern: Sequence[float] = (-1.0, 3.0, -3.0, 1.0)
     both = torch.cat([motion.place, motion.quat_wxyz], -1)
@@ -193,7 +210,8 @@ def third_differences(motion: BoardMotion) -> tuple[Tensor, Tensor]:
     for k, c in enumerate(pattern):
         slope[:, :3, k, :3] = c * torch.eye(3, dtype=torch.float64)
         slope[:, 3:, k, 3:] = c * tangent[k : k + rows]
-    return difference, slope
+    linked = motion.linked[:, None]
+    return torch.where(linked, difference, 0.0), torch.where(linked[..., None, None], slope, 0.0)
 
 
 def _blend(control: Tensor, interval: Tensor, weight: Tensor) -> Tensor:

@@ -40,10 +40,10 @@ _TRIAL_VIEWS = 16
 """Views that ways to describe a lens are compared on, and as many to learn from."""
 _LEAST_TRIAL = 16
 """Views in all below which the usual description is taken."""
-_ODD = {RATIONAL: 1.05, FISHEYE: 1.15}
+_ODD = {RATIONAL: 1.05, FISHEYE: 1.05}
 """Handicaps of descriptions that few lenses need: by chance they predict 3 % better in one of three cameras
 that do not need them; where they are needed the others are several times worse."""
-_WIDE = 0.85
+_WIDE = 0.6
 """Focal lengths below this part of the image's width may belong to a fisheye."""
 _QUICK = BundleOptions(tolerance=1e-4, max_iterations=12, rounds=2)
 """How trials are solved."""
@@ -180,8 +180,7 @@ def adjust_lenses(problem: Problem, options: BundleOptions | None = None) -> tup
     """
     bundle = adjust(problem, options)
     while (less := give_up_folding(bundle.cameras, problem.free_lens)) is not None:
-        cameras = replace(bundle.cameras, distortion=less[0].distortion)
-        problem = replace(problem, cameras=replace(problem.cameras, distortion=cameras.distortion))
+        problem = replace(problem, cameras=less[0], world_from_board=bundle.world_from_board)
         problem = replace(problem, free_lens=less[1])
         bundle = adjust(problem, options)
     return bundle, problem.free_lens

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .cameras import Cameras
+from .cameras import CAMERA_MODELS, Cameras
 
 FIRST = 4
 """Column of the first distortion coefficient, after fx, fy, cx, cy."""
@@ -41,6 +41,8 @@ FISHEYE = LensKind("fisheye", (0, 1, 2, 3))
 KINDS = (PLAIN, SHIFTED, USUAL, RATIONAL, FISHEYE)
 """All of them, simple ones first."""
 
+_MIDDLE = 0.7
+"""Part of the way to the image's corner within which boards are seen."""
 _GIVEN_UP = {
     "pinhole": ((5, 6, 7), (4,), (1,), (0,)),
     "fisheye": ((3,), (2,), (1,), (0,)),
@@ -90,17 +92,45 @@ def folds(cameras: Cameras) -> Tensor:
 def give_up_folding(cameras: Cameras, free_lens: Tensor) -> tuple[Cameras, Tensor] | None:
     """Cameras and free parameters with one term less where the image folds; None where all is well.
 
-    A polynomial that fits where the board was may turn back outside. The other terms were tuned to the one
-    that goes: they start anew.
+    A polynomial that fits where the board was may turn back outside. The terms that are left are fitted to
+    the curve that all of them made, in the part of the image where boards are.
     """
-    free, changed = free_lens.clone(), torch.zeros(len(cameras), dtype=torch.bool)
+    free, k, changed = free_lens.clone(), cameras.distortion.clone(), False
     for row in torch.nonzero(folds(cameras))[:, 0].tolist():
         for group in _GIVEN_UP[cameras.model[row]]:
             columns = [FIRST + i for i in group if FIRST + i < free.shape[1]]
             if free[row, columns].any():
                 free[row, columns] = False
-                changed[row] = True
+                k[row] = _refitted(cameras[row : row + 1], free[row, FIRST:])
+                changed = True
                 break
-    if not changed.any():
-        return None
-    return replace(cameras, distortion=torch.where(changed[:, None], 0.0, cameras.distortion)), free
+    return (replace(cameras, distortion=k), free) if changed else None
+
+
+def _refitted(camera: Cameras, free: Tensor) -> Tensor:
+    """(D,) coefficients, radial terms that are not free 0, that make about the same curve."""
+    fisheye = camera.model[0] == "fisheye"
+    powers = {0: 3, 1: 5, 2: 7, 3: 9} if fisheye else {0: 3, 1: 5, 4: 7}
+    reach = float(camera.max_radius2[0]) ** 0.5 if torch.isfinite(camera.max_radius2[0]) else torch.inf
+    edge = float((0.5 * camera.size_px / camera.focal_px).norm())
+    radius = torch.linspace(0.0, _MIDDLE * min(edge, reach), 50, dtype=torch.float64)
+    bent = _curve(camera, radius)
+    straight = radius.atan() if fisheye else radius
+    k = camera.distortion[0].clone()
+    k[list(powers)] = 0.0
+    if not fisheye:
+        k[5:] = 0.0
+    left = [column for column in powers if bool(free[column])]
+    if left:
+        rows = torch.stack([straight ** powers[column] for column in left], -1)
+        k[left] = torch.linalg.lstsq(rows, (bent - straight)[:, None]).solution[:, 0]
+    return k
+
+
+def _curve(camera: Cameras, radius: Tensor) -> Tensor:
+    """Distorted radius along the x axis of the normalised plane, tangential terms left out."""
+    k = camera.distortion.clone()
+    if camera.model[0] == "pinhole":
+        k[:, 2:4] = 0.0
+    lens = CAMERA_MODELS[camera.model[0]]
+    return lens.distort(torch.stack([radius, torch.zeros_like(radius)], -1)[None], k)[0, :, 0]

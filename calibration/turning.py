@@ -7,7 +7,7 @@ offsets of seconds as well as of parts of a frame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -28,6 +28,8 @@ FloatArray = NDArray[np.float64]
 
 _FINE = 8
 """Tried offsets in each frame interval."""
+_COARSE = 4
+"""Of these, every so many are tried first."""
 _GAP = 1.6
 """Views farther apart than this many frame intervals say nothing of the turning between them."""
 _MIN_COMMON = 8
@@ -101,10 +103,22 @@ def clock_link(
         step_s: time between frames.
         reach_s: largest offset to try.
     """
-    tried = np.arange(-round(_FINE * reach_s / step_s), round(_FINE * reach_s / step_s) + 1)
-    lags = tried * (step_s / _FINE)
     least = max(_MIN_COMMON, _MIN_PART * min(len(first.time_s), len(second.time_s)))
-    score = np.array([_agreement(first, second, lag, step_s, least) for lag in lags])
+    reach = round(_FINE * reach_s / step_s)
+    lags = np.arange(-reach, reach + 1) * (step_s / _FINE)
+    score = np.full(len(lags), np.nan)
+
+    def fill(rows: Iterable[int]) -> None:
+        for row in rows:
+            if 0 <= row < len(lags) and np.isnan(score[row]):
+                score[row] = _agreement(first, second, lags[row], step_s, least)
+
+    # Turning changes within a frame or two: every half frame first, then closely round the best.
+    coarse = range(reach % _COARSE, len(lags), _COARSE)
+    fill(coarse)
+    if np.isfinite(score).any():
+        best = int(np.nanargmax(score))
+        fill(range(best - 2 * _COARSE, best + 2 * _COARSE + 1))
     if not np.isfinite(score).any():
         return None
     best = int(np.nanargmax(score))

@@ -28,7 +28,9 @@ def some_motion(controls: int = 9) -> BoardMotion:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     quat = torch.nn.functional.normalize(noise(4) + 0.4 * noise(controls, 4), dim=-1)
-    return BoardMotion(0.3, 0.17, noise(3), noise(controls, 3), quat)
+    one_part = torch.zeros(0, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    linked = torch.ones(controls - 3, dtype=torch.bool)
+    return BoardMotion(0.3, 0.17, noise(3), noise(controls, 3), quat, *one_part, linked)
 
 
 def looked_at(motion: BoardMotion) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,6 +101,23 @@ def test_a_path_leads_near_the_poses_that_it_came_from() -> None:
     turn = roma.rotmat_geodesic_distance(found[:, :3, :3], poses[:, :3, :3])[2:-2]
     assert float(turn.max()) < 0.02
     assert float((found - poses)[2:-2, :3, 3].abs().max()) < 0.01
+
+
+def test_gaps_have_no_control_points() -> None:
+    early = torch.arange(0.0, 2.0, 0.1, dtype=torch.float64)
+    time_s = torch.cat([early, early + 60.0])
+    poses = torch.eye(4, dtype=torch.float64).repeat(len(time_s), 1, 1)
+    poses[:, 0, 3] = 0.1 * time_s + (0.7 * time_s).sin()
+    middle = torch.zeros(3, dtype=torch.float64)
+    path = fit_motion(time_s, poses, 0.1, middle, time_s)
+    assert len(path.place) < 2 * 20 + 25
+    found = path.poses(time_s)
+    inner = torch.ones(len(time_s), dtype=torch.bool)
+    inner[[0, 1, 18, 19, 20, 21, 38, 39]] = False
+    assert float((found - poses)[inner, 0, 3].abs().max()) < 0.01
+    assert int((~path.linked).sum()) == 3
+    interval, _ = path.at(time_s)
+    assert int(interval[20:].min() - interval[:20].max()) >= 4
 
 
 def test_knots_lie_where_the_images_are() -> None:
