@@ -11,8 +11,8 @@ import roma
 import torch
 from torch import Tensor
 
-from .cameras import Cameras
-from .errors import CalibrationError
+from calibration.cameras import Cameras
+from calibration.errors import CalibrationError
 
 _NEAR_PART = 0.02
 """Cameras that stand this near to their old place, in parts of the rig's size, may not have moved."""

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import fisheye, pinhole
-from .errors import CalibrationError
+from calibration.errors import CalibrationError
+from calibration.lenses import fisheye, pinhole
 
 
 class LensModel(NamedTuple):

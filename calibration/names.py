@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from .errors import CalibrationError
+from calibration.errors import CalibrationError
 
 _TOKEN = re.compile(r"[0-9]+|[^\W\d_]+")
 

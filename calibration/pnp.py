@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .boards import Board
-from .cameras import Cameras
-from .detection import BoardView
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardView
+from calibration.cameras import Cameras
 
 MIN_CORNERS = 6
 """A view with fewer corners is not used: four fix a pose but leave nothing to check it with."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .cameras import Cameras
+from calibration.cameras import Cameras
 
 DEGREES_OF_FREEDOM = 3.0
 """Of the Student-t likelihood: measured residuals of pose networks have tails like 2.5 to 4."""

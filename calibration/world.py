@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .boards import Board
-from .bundle import BundleOptions
-from .cameras import Cameras
-from .detection import BoardView
-from .extrinsics import fit_boards
-from .selection import usable_views
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardView
+from calibration.boards.selection import usable_views
+from calibration.cameras import Cameras
+from calibration.rig.bundle import BundleOptions
+from calibration.rig.extrinsics import fit_boards
 
 _STILL_PX = 0.6
 """A board whose corners stay this close to their mean, at 1280 pixels of image width, is at rest: about 1 mm

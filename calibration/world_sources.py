@@ -13,10 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .alignment import Similarity, fit_similarity
-from .cameras import Cameras
-from .errors import CalibrationError
-from .triangulation import triangulate
+from calibration.alignment import Similarity, fit_similarity
+from calibration.cameras import Cameras
+from calibration.errors import CalibrationError
+from calibration.triangulation import triangulate
 
 _STEPS = 20
 """Rounds of reweighting: a plane through feet settles within ten."""

@@ -14,8 +14,8 @@ from threading import Event
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards import Board
-from calibration.detection import BoardDetector, BoardView, GrayImage
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardDetector, BoardView, GrayImage
 from mocap.progress import Progress, silent
 from mocap.video import Clip, frames
 

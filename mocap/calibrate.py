@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from calibration import Cameras
-from calibration.board_search import suggest_board
-from calibration.boards import Board
-from calibration.case import Footage
-from calibration.checks import judge
-from calibration.clocks import CameraClock
-from calibration.report import calibration_report, calibration_report_html
-from calibration.rig import RigCalibration, RigOptions, calibrate_rig
-from calibration.selection import coverage, usable_views
-from calibration.verdict import Verdict
+from calibration.boards.board import Board
+from calibration.boards.search import suggest_board
+from calibration.boards.selection import coverage, usable_views
+from calibration.checks.case import Footage
+from calibration.checks.table import judge
+from calibration.checks.verdict import Verdict
+from calibration.report.report import calibration_report, calibration_report_html
+from calibration.rig.calibrate import RigCalibration, RigOptions, calibrate_rig
+from calibration.timed.clocks import CameraClock
 from mocap.board_footage import BoardFootage, common_step_s, sample_images, watch_board
 from mocap.errors import InputError
 from mocap.files import plain

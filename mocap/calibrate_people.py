@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from calibration.cameras import Cameras
-from calibration.people import PeopleCalibration, PeopleOptions, PersonView, calibrate_people
+from calibration.people.calibrate import PeopleCalibration, PeopleOptions, PersonView, calibrate_people
 from mocap.errors import InputError
 from mocap.files import plain
 from mocap.keypoints import CameraKeypoints

@@ -25,7 +25,7 @@ of 0.6° in the middle of 8 s gives 24, of 1.5° 84."""
 _CORRELATION_S = 0.4
 """Errors of a detector nearer than this in time are one observation."""
 _BIAS = 0.006
-"""Constant error of a keypoint, in body sizes: standard deviation (see calibration.people_priors)."""
+"""Constant error of a keypoint, in body sizes: standard deviation (see calibration.people.priors)."""
 _MARGIN_S = 0.5
 """A step needs as much of the take before and after it."""
 _FREEDOM = 3.0

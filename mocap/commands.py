@@ -26,8 +26,8 @@ def board(
         page: A4, A3 or letter; a board that is larger is tiled over several pages.
         overrides: settings as ``board.key=value``.
     """
-    from calibration.boards import Board
-    from calibration.printing import board_pdf
+    from calibration.boards.board import Board
+    from calibration.boards.printing import board_pdf
 
     settings = Session.open(session).load_settings() if session else Settings()
     wanted = with_overrides(settings, overrides).board

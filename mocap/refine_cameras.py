@@ -19,12 +19,12 @@ from torch import Tensor
 
 from calibration.cameras import Cameras
 from calibration.errors import CalibrationError
-from calibration.people_body import KEYPOINTS, Bones, bones_among
-from calibration.people_bundle import minimise
-from calibration.people_curves import PersonView
-from calibration.people_priors import PeoplePrior, people_priors
-from calibration.people_solve import free_unknowns, problem
-from calibration.people_state import POSE, WIDTH, State
+from calibration.people.body import KEYPOINTS, Bones, bones_among
+from calibration.people.bundle import minimise
+from calibration.people.curves import PersonView
+from calibration.people.priors import PeoplePrior, people_priors
+from calibration.people.solve import free_unknowns, problem
+from calibration.people.state import POSE, WIDTH, State
 from mocap.camera_steps import THRESHOLD, Step, all_steps
 from mocap.keypoints import CameraKeypoints, FloatArray
 from mocap.metrics import held_out_error_px

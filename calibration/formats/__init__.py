@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..cameras import Cameras
-from ..errors import CalibrationError
+from calibration.cameras import Cameras
+from calibration.errors import CalibrationError
+
 from . import anipose, caliscope, colmap, easymocap, kalibr, metashape, opencap, opencv, panoptic, qualisys
 from .records import CameraRecord, to_cameras, to_records
 from .source import Source, looks

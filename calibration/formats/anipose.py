@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CalibrationError
+from calibration.errors import CalibrationError
+
 from .records import CameraRecord, as_size, make_record, numbers, require
 from .source import Source
 from .toml_text import toml_text

@@ -14,7 +14,8 @@ import numpy as np
 import roma
 import torch
 
-from ..errors import CalibrationError
+from calibration.errors import CalibrationError
+
 from .records import Array, CameraRecord, as_numbers, make_record, pixel_text, require
 from .source import Source
 

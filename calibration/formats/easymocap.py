@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CalibrationError
+from calibration.errors import CalibrationError
+
 from .filestorage import is_key, yaml_text
 from .records import CameraRecord, as_numbers, as_size, make_record, numbers, require
 from .source import Source, looks

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CalibrationError
+from calibration.errors import CalibrationError
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _FLUSH_ITEMS = re.compile(r"^( *)([\w.-]+:)[ \t]*\n((?:\1- .*(?:\n|\Z))+)", re.MULTILINE)

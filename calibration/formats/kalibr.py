@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CalibrationError
+from calibration.errors import CalibrationError
+
 from .filestorage import is_key
 from .records import Array, CameraRecord, as_numbers, as_size, make_record, numbers, require
 from .source import Source

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CalibrationError
+from calibration.errors import CalibrationError
+
 from .records import CameraRecord, as_numbers, make_record, numbers, require
 from .source import Source
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CalibrationError
+from calibration.errors import CalibrationError
+
 from .filestorage import matrix_json, yaml_text
 from .records import Array, CameraRecord, as_numbers, as_size, make_record, require
 from .source import Source

@@ -14,7 +14,8 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from ..errors import CalibrationError
+from calibration.errors import CalibrationError
+
 from .records import Array, CameraRecord, as_numbers, make_record, require
 from .source import Source
 

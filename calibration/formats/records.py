@@ -10,9 +10,9 @@ import roma
 import torch
 from numpy.typing import NDArray
 
-from .. import pinhole
-from ..cameras import Cameras
-from ..errors import CalibrationError
+from calibration.cameras import Cameras
+from calibration.errors import CalibrationError
+from calibration.lenses import pinhole
 
 Array = NDArray[np.float64]
 

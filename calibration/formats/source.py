@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import CalibrationError
+from calibration.errors import CalibrationError
+
 from .filestorage import parse_yaml
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
-from calibration.boards import Board
+from calibration.boards.board import Board
 from calibration.cameras import Cameras
 
 FloatArray = NDArray[np.floating]

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards import Board, draw_board
+from calibration.boards.board import Board, draw_board
 from mocap.virtual.render import CameraView, Region, RgbImage
 
 FloatArray = NDArray[np.floating]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from calibration.boards import Board
+from calibration.boards.board import Board
 from calibration.cameras import Cameras
 from mocap.clip_writer import ClipWriter
 from mocap.virtual.board_path import BoardPath, BoardSession

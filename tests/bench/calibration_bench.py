@@ -26,12 +26,12 @@ import numpy as np
 import torch
 
 from calibration import Cameras
-from calibration.association import associate
-from calibration.boards import Board
-from calibration.detection import BoardView
-from calibration.extrinsics import fit_boards
-from calibration.held_out import HeldOut, compare_cameras, judge_cameras, pooled
-from calibration.rig import BLOCK, RigOptions, calibrate_rig
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardView
+from calibration.rig.calibrate import BLOCK, RigOptions, calibrate_rig
+from calibration.rig.extrinsics import fit_boards
+from calibration.rig.held_out import HeldOut, compare_cameras, judge_cameras, pooled
+from calibration.timed.association import associate
 from mocap.board_footage import common_step_s, watch_board
 from mocap.video import find_clips, open_clip
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibration.boards import Board, draw_board
-from calibration.detection import BoardDetector
-from calibration.markers import opencv_dictionary
+from calibration.boards.board import Board, draw_board
+from calibration.boards.detection import BoardDetector
+from calibration.boards.markers import opencv_dictionary
 
 pytestmark = pytest.mark.slow
 

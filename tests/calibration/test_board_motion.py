@@ -6,7 +6,7 @@ import torch
 from scipy.interpolate import BSpline
 from torch import Tensor
 
-from calibration.board_motion import (
+from calibration.timed.board_motion import (
     BoardMotion,
     aligned_start,
     basis,

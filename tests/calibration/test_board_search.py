@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibration.board_search import board_differences, suggest_board
-from calibration.boards import Board, draw_board
+from calibration.boards.board import Board, draw_board
+from calibration.boards.search import board_differences, suggest_board
 
 CHARUCO = Board(columns=5, rows=7, square_m=0.04, marker_m=0.03)
 CHESSBOARD = Board(type="chessboard", columns=8, rows=5, square_m=0.04)

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration import CalibrationError
-from calibration.boards import Board, draw_board
-from calibration.markers import cover_dark, opencv_dictionary
-from calibration.printing import PAGES_MM, board_pdf
+from calibration.boards.board import Board, draw_board
+from calibration.boards.markers import cover_dark, opencv_dictionary
+from calibration.boards.printing import PAGES_MM, board_pdf
 
 CHARUCO = Board(columns=5, rows=7, square_m=0.04, marker_m=0.03)
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from calibration import Cameras
-from calibration.boards import Board
-from calibration.bundle import Bundle, BundleOptions, Problem, adjust, build, linearise
-from calibration.lens_prior import LensPrior, prior_rows
-from calibration.observations import collect
-from calibration.schur import POSE, Linearised, normal_equations
-from calibration.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
+from calibration.boards.board import Board
+from calibration.lenses.prior import LensPrior, prior_rows
+from calibration.rig.bundle import Bundle, BundleOptions, Problem, adjust, build, linearise
+from calibration.rig.observations import collect
+from calibration.rig.schur import POSE, Linearised, normal_equations
+from calibration.rig.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
 
 BOARD = Board(columns=5, rows=7, square_m=0.1, marker_m=0.075)
 

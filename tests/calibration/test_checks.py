@@ -11,17 +11,17 @@ import roma
 import torch
 from torch import Tensor
 
-from calibration.boards import Board
-from calibration.bundle import BundleOptions
-from calibration.checks import CHECKS, Case, Check, Footage
-from calibration.clocks import CameraClock
-from calibration.detection import BoardView
-from calibration.extrinsics import PairAgreement
-from calibration.held_out import HeldOut, Repeatability
-from calibration.report import calibration_report, calibration_report_html
-from calibration.rig import BoardPath, CameraResiduals, RigOptions, calibrate_rig
-from calibration.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
-from calibration.verdict import check, verdict
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardView
+from calibration.checks.table import CHECKS, Case, Check, Footage
+from calibration.checks.verdict import check, verdict
+from calibration.report.report import calibration_report, calibration_report_html
+from calibration.rig.bundle import BundleOptions
+from calibration.rig.calibrate import BoardPath, CameraResiduals, RigOptions, calibrate_rig
+from calibration.rig.extrinsics import PairAgreement
+from calibration.rig.held_out import HeldOut, Repeatability
+from calibration.rig.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
+from calibration.timed.clocks import CameraClock
 
 BOARD = Board(columns=5, rows=7, square_m=0.1, marker_m=0.075)
 RATE_HZ = 4.0

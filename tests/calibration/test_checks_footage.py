@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from calibration.boards import Board
-from calibration.checks import Footage, judge
-from calibration.rig import calibrate_rig
+from calibration.boards.board import Board
+from calibration.checks.table import Footage, judge
+from calibration.rig.calibrate import calibrate_rig
 from mocap.board_footage import common_step_s, watch_board
 from mocap.video import find_clips, open_clip
 

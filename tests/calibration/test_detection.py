@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibration.boards import Board, draw_board
-from calibration.corner_quality import contradicted_px
-from calibration.detection import BoardDetector, detect_board
+from calibration.boards.board import Board, draw_board
+from calibration.boards.corner_quality import contradicted_px
+from calibration.boards.detection import BoardDetector, detect_board
 
 CHARUCO = Board(columns=5, rows=7, square_m=0.04, marker_m=0.03)
 CHESSBOARD = Board(type="chessboard", columns=7, rows=5, square_m=0.04)

@@ -10,12 +10,12 @@ import roma
 import torch
 
 from calibration import CalibrationError, Cameras
-from calibration.boards import Board
-from calibration.detection import BoardView
-from calibration.extrinsics import first_poses, fit_boards
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardView
+from calibration.boards.selection import choose_frames, shared_frames
 from calibration.pnp import planar_poses
-from calibration.selection import choose_frames, shared_frames
-from calibration.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
+from calibration.rig.extrinsics import first_poses, fit_boards
+from calibration.rig.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
 
 BOARD = Board(columns=5, rows=7, square_m=0.1, marker_m=0.075)
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from calibration import CalibrationError
-from calibration.boards import Board
-from calibration.detection import BoardView, detect_board
-from calibration.intrinsics import calibrate_intrinsics, folds, ideal_camera
-from calibration.selection import choose_views
-from calibration.synthetic import carried_board, look_at_board, ring_of_cameras
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardView, detect_board
+from calibration.boards.selection import choose_views
+from calibration.lenses.intrinsics import calibrate_intrinsics, folds, ideal_camera
+from calibration.rig.synthetic import carried_board, look_at_board, ring_of_cameras
 
 BOARD = Board(columns=7, rows=9, square_m=0.08, marker_m=0.06)
 

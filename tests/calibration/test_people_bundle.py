@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from calibration import Cameras
-from calibration.people_bundle import covariance, minimise, stepped
-from calibration.people_curves import PersonView
-from calibration.people_errors import bone_errors, cost, linearise, observe, pose_error, shift
-from calibration.people_normal import normal_equations
-from calibration.people_state import LENS, WIDTH, People, Priors, State
+from calibration.people.bundle import covariance, minimise, stepped
+from calibration.people.curves import PersonView
+from calibration.people.errors import bone_errors, cost, linearise, observe, pose_error, shift
+from calibration.people.normal import normal_equations
+from calibration.people.state import LENS, WIDTH, People, Priors, State
 
 MakeCameras = Callable[..., Cameras]
 KEYPOINTS, INSTANTS, PERSONS = 5, 6, 2

@@ -2,8 +2,8 @@
 
 import torch
 
-from calibration.people_clocks import Shift, courses, offsets_from_shifts, pair_shift
-from calibration.people_curves import PersonView, grid, sample, smoothed
+from calibration.people.clocks import Shift, courses, offsets_from_shifts, pair_shift
+from calibration.people.curves import PersonView, grid, sample, smoothed
 
 
 def _walker(time_s: torch.Tensor, angle: float, seed: int = 0) -> torch.Tensor:

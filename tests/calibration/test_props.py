@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from calibration import CalibrationError, Cameras
-from calibration.boards import Board
-from calibration.props import Prop, locate_prop
-from calibration.synthetic import ring_of_cameras
+from calibration.boards.board import Board
+from calibration.boards.props import Prop, locate_prop
+from calibration.rig.synthetic import ring_of_cameras
 
 WAND = Prop(
     ("a", "b", "c", "d", "e", "f"),

@@ -8,13 +8,13 @@ import roma
 import torch
 
 from calibration import CalibrationError, Cameras
-from calibration.board_search import suggest_board
-from calibration.boards import Board, draw_board
-from calibration.bundle import BundleOptions
-from calibration.checks import judge
-from calibration.detection import BoardView
-from calibration.rig import RigCalibration, RigOptions, calibrate_rig, check_squares
-from calibration.synthetic import (
+from calibration.boards.board import Board, draw_board
+from calibration.boards.detection import BoardView
+from calibration.boards.search import suggest_board
+from calibration.checks.table import judge
+from calibration.rig.bundle import BundleOptions
+from calibration.rig.calibrate import RigCalibration, RigOptions, calibrate_rig, check_squares
+from calibration.rig.synthetic import (
     BoardScene,
     FreeRun,
     carried_board,

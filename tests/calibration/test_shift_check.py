@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from calibration.boards import Board
-from calibration.detection import BoardView
-from calibration.shift_check import confirmed
-from calibration.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
-from calibration.turning import ClockLink
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardView
+from calibration.rig.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
+from calibration.timed.shift_check import confirmed
+from calibration.timed.turning import ClockLink
 
 RATE_HZ = 5.0
 STEP_S = 1.0 / RATE_HZ

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from calibration import Cameras
-from calibration.banded import ChainEquations, add_to_band, add_to_rows
-from calibration.boards import Board
-from calibration.bundle import moved_poses
-from calibration.synthetic import FreeRun, carried_board, film_freely, ring_of_cameras
-from calibration.timed_bundle import adjust_timed
-from calibration.timed_problem import LINE, OFFSET, TimedBundle, TimedProblem
-from calibration.timed_slopes import Slopes, corner_errors, linearise_views, stack_views
-from calibration.timed_start import near_shared, timed_problem
+from calibration.boards.board import Board
+from calibration.rig.bundle import moved_poses
+from calibration.rig.synthetic import FreeRun, carried_board, film_freely, ring_of_cameras
+from calibration.timed.banded import ChainEquations, add_to_band, add_to_rows
+from calibration.timed.bundle import adjust_timed
+from calibration.timed.problem import LINE, OFFSET, TimedBundle, TimedProblem
+from calibration.timed.slopes import Slopes, corner_errors, linearise_views, stack_views
+from calibration.timed.start import near_shared, timed_problem
 
 BOARD = Board(columns=5, rows=7, square_m=0.1, marker_m=0.075)
 RATE_HZ = 8.0

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from calibration.association import associate, frame_step_s, one_each, shifts
-from calibration.boards import Board
-from calibration.detection import BoardView
-from calibration.synthetic import BoardScene, FreeRun, carried_board, film_freely, ring_of_cameras
-from calibration.turning import ClockLink, clock_links
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardView
+from calibration.rig.synthetic import BoardScene, FreeRun, carried_board, film_freely, ring_of_cameras
+from calibration.timed.association import associate, frame_step_s, one_each, shifts
+from calibration.timed.turning import ClockLink, clock_links
 
 BOARD = Board(columns=5, rows=7, square_m=0.1, marker_m=0.075)
 RATE_HZ = 8.0

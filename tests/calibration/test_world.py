@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from calibration.boards import Board
-from calibration.detection import BoardView
-from calibration.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
+from calibration.boards.board import Board
+from calibration.boards.detection import BoardView
+from calibration.rig.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
 from calibration.world import FLIP, World, find_rests, moved, to_world
 
 BOARD = Board(columns=5, rows=7, square_m=0.1, marker_m=0.075)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from calibration import CalibrationError, Cameras
 from calibration.alignment import Similarity, align, fit_similarity
-from calibration.synthetic import ring_of_cameras
+from calibration.rig.synthetic import ring_of_cameras
 from calibration.world_sources import (
     from_heights,
     from_people,

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from calibration import CalibrationError
-from calibration.boards import Board, draw_board
-from calibration.synthetic import carried_board, ring_of_cameras
+from calibration.boards.board import Board, draw_board
+from calibration.rig.synthetic import carried_board, ring_of_cameras
 from mocap.board_footage import common_step_s, watch_board
 from mocap.calibrate import calibrate
 from mocap.errors import InputError

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from calibration.cameras import Cameras
-from calibration.synthetic import ring_of_cameras
+from calibration.rig.synthetic import ring_of_cameras
 from mocap.errors import ConfigError
 from mocap.settings import WorldSettings
 from mocap.world import place

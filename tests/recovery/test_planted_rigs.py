@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from calibration import Cameras
-from calibration.boards import Board
-from calibration.lens_models import FISHEYE
-from calibration.rig import RigCalibration, RigOptions, calibrate_rig
-from calibration.synthetic import FreeRun, carried_board, film_freely, looking_at, ring_of_cameras
+from calibration.boards.board import Board
+from calibration.lenses.models import FISHEYE
+from calibration.rig.calibrate import RigCalibration, RigOptions, calibrate_rig
+from calibration.rig.synthetic import FreeRun, carried_board, film_freely, looking_at, ring_of_cameras
 
 BOARD = Board(columns=6, rows=8, square_m=0.1, marker_m=0.075)
 PATH_HZ, RATE_HZ = 100.0, 8.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from calibration.boards import Board
+from calibration.boards.board import Board
 from mocap.virtual.board_path import BoardSession, board_poses
 from mocap.virtual.performer import DressedBody, Performer
 from mocap.virtual.plate import render_board

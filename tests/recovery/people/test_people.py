@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from calibration.errors import CalibrationError
-from calibration.people import PeopleOptions
+from calibration.people.calibrate import PeopleOptions
 from mocap.calibrate_people import calibrate_from_take
 from mocap.virtual.moves import Reach, Stand, Wave
 

@@ -1,0 +1,1 @@
+"""Calibration boards: what they look like, how they are printed, and where images have their corners."""

@@ -1,0 +1,1 @@
+"""What may be wrong with a calibration: numbers with limits, and what to do about each."""

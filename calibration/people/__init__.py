@@ -1,0 +1,1 @@
+"""Cameras from people who walk through the volume, without a board."""

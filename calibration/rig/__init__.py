@@ -1,0 +1,1 @@
+"""Cameras from views of a board: first poses, one adjustment of everything, and what it is worth."""
