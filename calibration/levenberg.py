@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 State = TypeVar("State")
 
-_DAMPING = (1e-4, 1e-12, 1e10)
+_DAMPING = (1e-6, 1e-12, 1e10)
 """Start, smallest and largest factor of the diagonal."""
 
 

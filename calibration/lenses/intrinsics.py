@@ -188,11 +188,12 @@ def adjust_lenses(problem: Problem, options: BundleOptions | None = None) -> tup
     Returns:
         The adjustment, and (C, 4 + D) which lens parameters were left free.
     """
+    options = options or BundleOptions()
     bundle = adjust(problem, options)
     while (less := give_up_folding(bundle.cameras, problem.free_lens)) is not None:
         problem = replace(problem, cameras=less[0], world_from_board=bundle.world_from_board)
         problem = replace(problem, free_lens=less[1])
-        bundle = adjust(problem, options)
+        bundle = adjust(problem, replace(options, turn_over=False))
     return bundle, problem.free_lens
 
 

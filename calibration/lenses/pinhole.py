@@ -16,8 +16,8 @@ COEFFICIENTS = (0, 4, 5, 8, 12, 14)
 """Numbers of coefficients that exist."""
 
 _SCAN_RADIUS = 10.0  # 84 degrees off the axis: no pinhole lens sees farther
-_SCAN_STEPS = 400
-_SCAN_ANGLES = 24
+_SCAN_STEPS = 200
+_SCAN_ANGLES = 12
 _CONVERGED = 1e-12  # of the undistorted point's own scale
 _LAST_STEP = 1e-9  # Newton squares it: what is left afterwards is below double precision
 

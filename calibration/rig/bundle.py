@@ -32,10 +32,12 @@ _MISSED_SIGMAS = 100.0
 """Price, in standard deviations, of a corner that the camera cannot see: more than any that it sees badly."""
 _REJECT_FROM = 2
 """The first round that leaves out corners that fit badly: before it the cameras are too far off."""
-_TURN_STEPS = 8
+_TURN_STEPS = 4
 """Steps that a board gets to show that it fits better the other way round."""
-_ROUGH = 1e3
-"""How much earlier than the last round the others end, in tolerances."""
+_ROUGH = 1e-2
+"""Relative decrease of the cost that ends any round but the last."""
+_CLOSER = 1e-3
+"""How much less each of the last rounds leaves than the one before it."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,12 @@ class BundleOptions:
     """Corners are never trusted more than this."""
     max_iterations: int = 60
     """Steps of each round."""
+    turn_over: bool = True
+    """Try every board the other way round after the first round; of no use from poses that were adjusted."""
     rounds: int = 4
     """Rounds, each with the noise that the one before it showed; from the third on outliers are left out."""
     tolerance: float = 1e-7
-    """Relative decrease of the cost that ends the last round; a thousand times that ends earlier ones."""
+    """Relative decrease of the cost that ends the last round."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +164,13 @@ def adjust(problem: Problem, options: BundleOptions | None = None) -> Bundle:
     steps, converged = 0, False
     noise = _noise(problem, use, options)
     for round_ in range(options.rounds):
-        last = round_ == options.rounds - 1
         if round_ >= _REJECT_FROM:
             error = _error_px(problem).norm(dim=-1).nan_to_num(nan=torch.inf)
             use = seen.seen & (error < options.reject_sigmas * noise.per_corner(seen))
-        enough = options.tolerance * (1.0 if last else _ROUGH)
+        enough = options.tolerance * _CLOSER ** (round_ + 1 - options.rounds)
+        enough = max(options.tolerance, min(_ROUGH, enough))
         problem, more, converged = _Solver(problem, use, noise, options).run(enough, options.max_iterations)
-        if round_ == 0:
+        if round_ == 0 and options.turn_over:
             problem = _turned_over(problem, use, noise, options)
         steps += more
         noise = _noise(problem, use, options)
@@ -217,7 +221,7 @@ def _turned_over(problem: Problem, use: Tensor, noise: Noise, options: BundleOpt
     poses: list[Tensor] = []
     for start in (fixed, replace(fixed, world_from_board=over)):
         solver = _Solver(start, use, noise, options)
-        end, _, _ = solver.run(_ROUGH * options.tolerance, _TURN_STEPS)
+        end, _, _ = solver.run(_ROUGH, _TURN_STEPS)
         poses.append(end.world_from_board)
         costs.append(solver.board_cost(end))
     better = (costs[1] < costs[0])[:, None, None]
@@ -296,7 +300,7 @@ class _Solver:
         size = at.error_px.norm(dim=-1) / self.sigma
         weight = torch.clamp(self.options.huber_sigmas / size.clamp(min=1e-12), max=1.0) / self.sigma.square()
         weight = torch.where(at.valid & self.use, weight * self.trust, 0.0)
-        system = normal_equations(at, weight, problem.observations.pose, len(problem.world_from_board))
+        system = normal_equations(at, weight, problem.observations.rows, len(problem.world_from_board))
         left = (self.prior @ _lens(problem.cameras)[..., None])[..., 0] - self.target
         system.camera[:, POSE:, POSE:] += self.prior.mT @ self.prior
         system.camera_slope[:, POSE:] += (self.prior.mT @ left[..., None])[..., 0]

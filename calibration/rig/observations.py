@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from calibration.boards.board import Board
 from calibration.boards.detection import BoardView
+from calibration.rig.schur import ViewRows, view_rows
 
 _OUTLIER_SIGMAS = 15.0
 """Errors beyond this are mistakes of single corners: they say nothing of what a whole view has in common."""
@@ -32,12 +34,17 @@ class Observations:
     frames: tuple[int, ...]
     """(F,) frame number of every board pose, ascending."""
 
-    @property
+    @cached_property
     def seen(self) -> Tensor:
         """(C, N) bool, False in the padding."""
         return torch.isfinite(self.xy_px).all(-1)
 
-    @property
+    @cached_property
+    def rows(self) -> ViewRows:
+        """The corners of each view."""
+        return view_rows(self.pose, self.seen)
+
+    @cached_property
     def view(self) -> Tensor:
         """(C, N) int64 number of the view that a corner belongs to: one camera, one board pose."""
         return self.pose * len(self.pose) + torch.arange(len(self.pose))[:, None]

@@ -7,6 +7,7 @@ system for the cameras, however many frames there are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -78,24 +79,52 @@ def _damped(blocks: Tensor, damping: float) -> Tensor:
     return blocks + torch.diag_embed(damping * diagonal + 1e-12)
 
 
-def normal_equations(at: Linearised, weight: Tensor, pose: Tensor, num_boards: int) -> NormalEquations:
-    """Sum the corners' contributions over cameras and boards."""
+class ViewRows(NamedTuple):
+    """Which corners make up each view: one camera's image of one board pose."""
+
+    corner: Tensor
+    """(V, L) int64 row of each corner among all C * N of them; of no meaning in the padding."""
+    real: Tensor
+    """(V, L) bool, False in the padding."""
+    camera: Tensor
+    """(V,) int64"""
+    pose: Tensor
+    """(V,) int64"""
+
+
+def view_rows(pose: Tensor, seen: Tensor) -> ViewRows:
+    """Views of corners given by their board poses (C, N) and whether they exist (C, N)."""
+    camera = torch.arange(len(pose))[:, None].expand_as(pose)
+    corner = torch.nonzero(seen.flatten())[:, 0]
+    view, member, count = torch.unique(
+        (pose * len(pose) + camera).flatten()[corner], return_inverse=True, return_counts=True
+    )
+    order = member.argsort(stable=True)
+    within = torch.arange(len(corner)) - (count.cumsum(0) - count)[member[order]]
+    rows = torch.zeros(len(view), int(count.max()) if len(count) else 0, dtype=torch.int64)
+    real = torch.zeros(rows.shape, dtype=torch.bool)
+    rows[member[order], within], real[member[order], within] = corner[order], True
+    return ViewRows(rows, real, view % len(pose), view // len(pose))
+
+
+def normal_equations(at: Linearised, weight: Tensor, views: ViewRows, num_boards: int) -> NormalEquations:
+    """Sum the corners' contributions over cameras and boards: first within each view, all in one product."""
     num_cameras, width = weight.shape[0], at.d_camera.shape[-1]
-    d_camera, d_board = (weight.sqrt()[..., None, None] * d for d in (at.d_camera, at.d_board))
-    error = weight.sqrt()[..., None] * at.error_px
-    board = torch.zeros(num_boards, POSE, POSE, dtype=torch.float64)
-    board_slope = torch.zeros(num_boards, POSE, dtype=torch.float64)
-    coupling = torch.zeros(num_boards * num_cameras, width, POSE, dtype=torch.float64)
-    rows = pose.flatten()
-    board.index_add_(0, rows, (d_board.mT @ d_board).flatten(0, 1))
-    board_slope.index_add_(0, rows, (d_board.mT @ error[..., None]).flatten(0, 1)[..., 0])
-    pairs = pose * num_cameras + torch.arange(num_cameras)[:, None]
-    coupling.index_add_(0, pairs.flatten(), (d_camera.mT @ d_board).flatten(0, 1))
-    flat = d_camera.flatten(1, 2)  # (C, 2N, P)
+    root = (weight.flatten()[views.corner] * views.real).sqrt()[..., None, None]
+    everything = torch.cat([at.d_camera, at.d_board, at.error_px[..., None]], -1).flatten(0, 1)
+    rows = (root * everything[views.corner]).flatten(1, 2)  # (V, 2 L, P + 6 + 1)
+    product = rows.mT @ rows
+    lens, board = slice(width), slice(width, width + POSE)
+
+    def total(part: Tensor, row: Tensor, count: int) -> Tensor:
+        return torch.zeros(count, *part.shape[1:], dtype=torch.float64).index_add_(0, row, part)
+
+    pair = views.pose * num_cameras + views.camera
+    coupling = total(product[:, lens, board], pair, num_boards * num_cameras)
     return NormalEquations(
-        camera=flat.mT @ flat,
-        board=board,
+        camera=total(product[:, lens, lens], views.camera, num_cameras),
+        board=total(product[:, board, board], views.pose, num_boards),
         coupling=coupling.reshape(num_boards, num_cameras * width, POSE),
-        camera_slope=(flat.mT @ error.flatten(1)[..., None])[..., 0],
-        board_slope=board_slope,
+        camera_slope=total(product[:, lens, -1], views.camera, num_cameras),
+        board_slope=total(product[:, board, -1], views.pose, num_boards),
     )

@@ -52,7 +52,7 @@ class StillViews:
         size = at.error_px.norm(dim=-1) / self.sigma_px[:, None]
         weight = torch.clamp(self.huber_sigmas / size.clamp(min=1e-12), max=1.0)
         weight = torch.where(at.valid & self.use, weight / self.sigma_px[:, None].square(), 0.0)
-        return LensEquations(normal_equations(at, weight, self.seen.pose, len(cam_from_board)))
+        return LensEquations(normal_equations(at, weight, self.seen.rows, len(cam_from_board)))
 
 
 @dataclass(frozen=True)
