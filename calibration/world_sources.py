@@ -114,7 +114,7 @@ def _up_of_heights(centers: Tensor, height: Tensor, guess: Tensor, scaled: bool)
     """Up, by Gauss-Newton on the heights' differences; its length is the scale where that is free."""
     across, rise = centers - centers.mean(0), height - height.mean()
     if scaled:
-        return torch.linalg.lstsq(across, rise[:, None]).solution[:, 0]
+        return torch.linalg.pinv(across) @ rise
     up = guess
     weak = 1e-6 * float(across.square().sum())
     for _ in range(_STEPS):

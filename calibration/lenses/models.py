@@ -123,7 +123,7 @@ def _refitted(camera: Cameras, free: Tensor) -> Tensor:
     left = [column for column in powers if bool(free[column])]
     if left:
         rows = torch.stack([straight ** powers[column] for column in left], -1)
-        k[left] = torch.linalg.lstsq(rows, (bent - straight)[:, None]).solution[:, 0]
+        k[left] = torch.linalg.solve(rows.mT @ rows, rows.mT @ (bent - straight))
     return k
 
 
