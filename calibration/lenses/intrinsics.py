@@ -173,7 +173,8 @@ def calibrate_lenses(
             for name, guess in guesses.items()
         }
     problem, kept = _problem(chosen, board, guesses, kinds, options.min_frames)
-    bundle, free = adjust_lenses(_poses_first(problem, options.bundle), options.bundle)
+    problem = _poses_first(problem, options.bundle)
+    bundle, free = adjust_lenses(problem, replace(options.bundle, turn_over=False))
     found: dict[str, Intrinsics] = {}
     first = 0
     for row, name in enumerate(chosen):

@@ -126,16 +126,15 @@ def _relative_poses(
 
 def _vote(both: Sequence[tuple[list[PlanarPose], list[PlanarPose]]]) -> _Relative:
     """The relative pose with the most support, averaged over the frames that agree with it."""
-    proposals: list[Tensor] = []
-    merit: list[float] = []
-    frame_of: list[int] = []
-    for frame, (firsts, seconds) in enumerate(both):
-        for one in firsts:
-            for other in seconds:
-                proposals.append(other.cam_from_board @ torch.linalg.inv(one.cam_from_board))
-                merit.append(_merit(one, firsts) * _merit(other, seconds))
-                frame_of.append(frame)
-    relative, quality, owner = torch.stack(proposals), torch.tensor(merit), torch.tensor(frame_of)
+    proposals = [
+        (frame, one.cam_from_board, other.cam_from_board, _merit(one, firsts) * _merit(other, seconds))
+        for frame, (firsts, seconds) in enumerate(both)
+        for one in firsts
+        for other in seconds
+    ]
+    frame_of, ones, others, merit = zip(*proposals, strict=True)
+    relative = torch.stack(others) @ torch.linalg.inv(torch.stack(ones))
+    quality, owner = torch.tensor(merit), torch.tensor(frame_of)
     distance_m = torch.tensor([float(one[0].cam_from_board[:3, 3].norm()) for one, _ in both]).median()
     agree = _agreement(relative, float(distance_m))  # (K, K)
     votes = torch.zeros(len(relative), len(both), dtype=torch.float64)

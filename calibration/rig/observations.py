@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,7 +79,7 @@ def collect(views: Sequence[BoardView], board: Board, names: Sequence[str]) -> O
     """Put views of a board into one array for each camera, cameras in the order of ``names``."""
     frames = tuple(sorted({view.frame for view in views}))
     row = {frame: i for i, frame in enumerate(frames)}
-    watchers = {frame: sum(view.frame == frame for view in views) for frame in frames}
+    watchers = Counter(view.frame for view in views)
     own = [[view for view in views if view.camera == name] for name in names]
     width = max((sum(len(view.ids) for view in some) for some in own), default=0)
     xy = torch.full((len(names), width, 2), torch.nan, dtype=torch.float64)
