@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from calibration.boards.board import Board
@@ -21,6 +22,8 @@ from calibration.timed.turning import ClockLink
 
 _AGREED = 0.6
 """Part of the common frames that must put two cameras in one relation: right shifts 0.9, wrong ones 0.2."""
+_SURE = 0.85
+"""Part that leaves no need to try other shifts."""
 _LEAST_FRAMES = 5
 """Common frames that say anything."""
 
@@ -32,10 +35,11 @@ class _Relation(NamedTuple):
     agreement: float
 
     @property
-    def worth(self) -> float:
-        """Frames that agree; none where they are few or at odds."""
+    def merit(self) -> float:
+        """How far they agree, as a part of one; 0 where frames are few or at odds."""
         sure = self.frames >= _LEAST_FRAMES and self.agreement >= _AGREED
-        return self.frames * self.agreement if sure else 0.0
+        # One frame in disguise is taken off: of few frames, all agree by chance.
+        return self.agreement - 1.0 / self.frames if sure else 0.0
 
 
 def confirmed(
@@ -51,20 +55,25 @@ def confirmed(
         step_s: time between frames.
 
     Returns:
-        The links; a long shift that poses speak against is replaced by none where the clips' own times
-        suit them, and left out where neither does.
+        The links; a long shift that poses do not confirm is replaced by the one that they do, among none at
+        all and those that the turning allows, and left out where there is none.
     """
     kept: list[ClockLink] = []
     for link in links:
         if abs(link.lag_s) <= NEAR_STEPS * step_s:
             kept.append(link)
             continue
-        shifted, as_filmed = (
-            _relation(link.cameras, lag, views, lenses, board, step_s) for lag in (link.lag_s, 0.0)
-        )
-        if as_filmed.worth and as_filmed.agreement >= shifted.agreement:
-            kept.append(replace(link, lag_s=0.0, agreement=as_filmed.agreement, at_zero=as_filmed.agreement))
-        elif shifted.worth:
+        relation = partial(_relation, link.cameras, views=views, lenses=lenses, board=board, step_s=step_s)
+        own = relation(link.lag_s)
+        tried = {lag: relation(lag) for lag in (0.0, *link.others)} if own.agreement < _SURE else {}
+        best = max(tried, key=lambda lag: tried[lag].merit, default=0.0)
+        if tried and tried[best].merit > own.merit:
+            near = (best + part * step_s for part in (-0.5, -0.25, 0.25, 0.5)) if best else ()
+            tried |= {lag: relation(lag) for lag in near}
+            best = max(tried, key=lambda lag: tried[lag].merit)
+            agreed, at_zero = tried[best].agreement, tried[0.0].agreement
+            kept.append(replace(link, lag_s=best, agreement=agreed, rival=0.0, at_zero=at_zero))
+        elif own.merit > 0.0:
             kept.append(link)
     return kept
 

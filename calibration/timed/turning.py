@@ -32,6 +32,8 @@ _COARSE = 4
 """Of these, every so many are tried first."""
 _GAP = 1.6
 """Views farther apart than this many frame intervals say nothing of the turning between them."""
+_CANDIDATES = 24
+"""Lags that are kept for the board's poses to choose from."""
 _MIN_COMMON = 8
 """Rates that two cameras must have in common for an offset to be tried."""
 _MIN_PART = 0.35
@@ -56,6 +58,8 @@ class ClockLink:
     """The best peak elsewhere, in parts of it."""
     at_zero: float
     """Correlation where the clips' own times are taken as they are."""
+    others: tuple[float, ...] = ()
+    """Lags that suit the turning next best, a frame from each other."""
 
 
 class Turning(NamedTuple):
@@ -105,7 +109,7 @@ def clock_link(
     """
     least = max(_MIN_COMMON, _MIN_PART * min(len(first.time_s), len(second.time_s)))
     reach = round(_FINE * reach_s / step_s)
-    lags = np.arange(-reach, reach + 1) * (step_s / _FINE)
+    lags: FloatArray = np.arange(-reach, reach + 1, dtype=np.float64) * (step_s / _FINE)
     score = np.full(len(lags), np.nan)
 
     def fill(rows: Iterable[int]) -> None:
@@ -130,7 +134,20 @@ def clock_link(
     away = np.abs(lags - lags[best]) > 2.0 * step_s
     rival = np.nanmax(score[away], initial=0.0) if np.isfinite(score[away]).any() else 0.0
     at_zero = float(score[len(lags) // 2])
-    return ClockLink(names, float(lag), float(score[best]), float(rival / max(score[best], 1e-9)), at_zero)
+    others = _candidates(lags, score, step_s)
+    rival = float(rival / max(score[best], 1e-9))
+    return ClockLink(names, float(lag), float(score[best]), rival, at_zero, others)
+
+
+def _candidates(lags: FloatArray, score: FloatArray, step_s: float) -> tuple[float, ...]:
+    """Lags that suit the turning next best, best first, each a frame from the others."""
+    left = np.where(np.isfinite(score), score, -np.inf)
+    found: list[float] = []
+    while len(found) < _CANDIDATES and left.max() > 0.0:
+        best = int(left.argmax())
+        found.append(float(lags[best]))
+        left[np.abs(lags - lags[best]) < 0.9 * step_s] = -np.inf
+    return tuple(found)
 
 
 def clock_links(

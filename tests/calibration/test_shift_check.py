@@ -29,13 +29,13 @@ def late(views: Sequence[BoardView], camera: str) -> list[BoardView]:
     return [replace(view, time_s=view.time_s - LATE_S) if view.camera == camera else view for view in views]
 
 
-def link(lag_s: float) -> ClockLink:
-    return ClockLink(("cam1", "cam2"), lag_s, 0.95, 0.5, 0.1)
+def link(lag_s: float, *others: float) -> ClockLink:
+    return ClockLink(("cam1", "cam2"), lag_s, 0.95, 0.5, 0.1, others)
 
 
-def checked(scene: BoardScene, views: Sequence[BoardView], lag_s: float) -> list[ClockLink]:
+def checked(scene: BoardScene, views: Sequence[BoardView], lag_s: float, *others: float) -> list[ClockLink]:
     lenses = scene.cameras.with_poses(torch.eye(4, dtype=torch.float64).repeat(4, 1, 1))
-    return confirmed([link(lag_s)], views, lenses, scene.board, STEP_S)
+    return confirmed([link(lag_s, *others)], views, lenses, scene.board, STEP_S)
 
 
 def test_clips_that_began_together_stay_together(scene: BoardScene) -> None:
@@ -46,6 +46,12 @@ def test_clips_that_began_together_stay_together(scene: BoardScene) -> None:
 
 def test_a_clip_that_began_later_is_shifted(scene: BoardScene) -> None:
     assert checked(scene, late(scene.views, "cam2"), LATE_S) == [link(LATE_S)]
+
+
+def test_poses_choose_among_the_shifts_that_turning_allows(scene: BoardScene) -> None:
+    (kept,) = checked(scene, late(scene.views, "cam2"), -LATE_S, 1.2, LATE_S, 3.0)
+    assert kept.lag_s == pytest.approx(LATE_S, abs=0.6 * STEP_S)
+    assert kept.agreement > 0.8 > 0.6 > kept.at_zero
 
 
 def test_neither_is_believed_where_neither_suits(scene: BoardScene) -> None:

@@ -56,8 +56,8 @@ def with_lens(cameras: Cameras, focal_px: float, k: tuple[float, ...], model: st
 
 
 def ring_path(seconds: float) -> Tensor:
-    """Carried round upright, seen by cameras on all sides in turn."""
-    return carried_board(seconds, rate_hz=PATH_HZ, rest_s=1.0, reach_m=1.0, lean_rad=0.2)
+    """Carried round all over the space, up to the edges of the images, for cameras on all sides in turn."""
+    return carried_board(seconds, rate_hz=PATH_HZ, rest_s=1.0, reach_m=1.7, lean_rad=0.4)
 
 
 def wall_path(seconds: float, reach_m: float = 1.1, across_m: float = 0.0) -> Tensor:
@@ -92,9 +92,9 @@ LOOSE = FreeRun(
     offset_s=(0.0, 0.5, -0.37, 0.22), drift=(0.0, 1e-4, -1e-4, 5e-5), line_delay_s=3e-5, jitter_s=0.002
 )
 QUICK = {
-    "ring of 4": Scenario(lambda: ring_of_cameras(4), lambda: ring_path(25.0), 8.0, 0.25),
+    "ring of 4": Scenario(lambda: ring_of_cameras(4), lambda: ring_path(40.0), 10.0, 0.4),
     "free running": Scenario(
-        lambda: ring_of_cameras(4), lambda: ring_path(25.0), 9.0, 0.25, run=LOOSE, ms=3.0
+        lambda: ring_of_cameras(4), lambda: ring_path(40.0), 10.0, 0.4, run=LOOSE, ms=2.0
     ),
 }
 SLOW = {
