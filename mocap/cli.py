@@ -238,11 +238,12 @@ app.add_typer(models, name="models")
 
 @models.command("list")
 def models_list(as_json: Json = False, verbose: Verbose = False) -> int:
-    """Show the known weights with size, licence and SHA-256, and which are on this machine."""
-    from mocap.detect.models import listing
+    """Show the known networks: keypoints, accuracy, speed, licence, and how to get them."""
+    from mocap.detect.catalogue import listing
 
     rows = [dict(row) for row in listing()]
-    return _say(as_json, {"models": rows}, as_text(rows))
+    shown = ("name", "keypoints", "ap", "error_mm", "frames_per_s", "licence", "installed", "get")
+    return _say(as_json, {"models": rows}, as_text([{key: row[key] for key in shown} for row in rows]))
 
 
 @models.command("pull")
@@ -261,14 +262,17 @@ def models_pull(
 @models.command("add")
 def models_add(
     name: Annotated[str, typer.Argument(help="A name from mocap models list.")],
-    file: Annotated[Path, typer.Argument(help="The weights.")],
+    file: Annotated[Path, typer.Argument(help="The network: an ONNX or TFLite file.")],
+    keypoints: Annotated[
+        str, typer.Option(help="Names of its keypoints, separated by commas, where they are of no known set.")
+    ] = "",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
-    """Use weights of your own."""
-    from mocap.detect.models import add
+    """Use a network of your own; it is tried before it is taken."""
+    from mocap.detect.own_models import add
 
-    path = str(add(name, file))
+    path = str(add(name, file, tuple(part.strip() for part in keypoints.split(",") if part.strip())))
     return _say(as_json, {"file": path}, path)
 
 

@@ -58,16 +58,15 @@ def _body() -> dict[str, Any]:
 
 
 def _models() -> list[dict[str, Any]]:
-    from mocap.detect.models import listing
+    from mocap.detect.catalogue import listing
 
     return [
         _row(
             f"model {entry['name']}",
             bool(entry["installed"]),
-            "installed"
-            if entry["installed"]
-            else f"fetched on first use, or: mocap models pull {entry['name']}",
+            "installed" if entry["installed"] else f"fetched on first use, or: {entry['get']}",
             optional=True,
         )
         for entry in listing()
+        if entry["installed"] or " pull " in entry["get"]
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from mocap.detect.interpreter import Network
 from mocap.detect.region import Floats, Region, region_of_person
+from mocap.detect.top_down import Pose
 
 KEYPOINT_NAMES = (
     *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
@@ -49,20 +49,6 @@ MIRRORED = np.array([KEYPOINT_NAMES.index(_other_side(name)) for name in KEYPOIN
 """(35,) the point that each point becomes in a mirror; the auxiliary ones lie on the body's middle."""
 
 
-@dataclass(frozen=True)
-class Pose:
-    """One person in one image."""
-
-    xy_px: Floats
-    """(33, 2) landmarks, pixels."""
-    score: Floats
-    """(33,) in [0, 1]: the heatmap's peak."""
-    present: float
-    """How sure the network is, in [0, 1], that there is a person in the region."""
-    region: Region
-    """Where this person is; the region to look at in the next frame."""
-
-
 def refine(uv: Floats, heatmap: Floats) -> tuple[Floats, Floats]:
     """Move points to the centre of gravity of their heatmap, and read its peak.
 
@@ -99,6 +85,8 @@ class LandmarkNetwork:
         path: the tflite file.
         mirror: also look at the mirror image, and average.
     """
+
+    keypoint_names = KEYPOINT_NAMES
 
     def __init__(self, path: Path, *, mirror: bool) -> None:
         self._network = Network(path, outputs=((_POINTS * 5,), (1,), (_HEATMAP_SIZE, _HEATMAP_SIZE, _POINTS)))
