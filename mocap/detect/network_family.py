@@ -17,7 +17,8 @@ from mocap.detect.top_down import BoxFinder, CropReader, PersonFinder, TopDown, 
 from mocap.errors import ConfigError, InputError, MissingModel
 from mocap.settings import DetectSettings
 
-_QUALITIES = ("fast", "standard", "best")
+QUALITIES = ("fast", "standard", "best")
+"""Values of ``detect.variant`` that every family knows."""
 _MIN_SCORE_NEW = 0.3
 """Median score of the keypoints that a newcomer needs."""
 _MIN_SCORE_KNOWN = 0.15
@@ -87,7 +88,7 @@ def weights(family: str, variant: str) -> Path:
         ConfigError: no such variant.
     """
     published = [name for name, model in MODELS.items() if model.family == family]
-    if variant in _QUALITIES:
+    if variant in QUALITIES:
         wanted = FAMILIES[family].variants.get(variant, "")
         own = [name for name in models.own_names() if family_of(name) == family and name not in published]
         names = [f"{family}-{wanted}", family, *own, *published]
@@ -107,7 +108,7 @@ def weights(family: str, variant: str) -> Path:
     if name in published:
         return models.model_path(name)
     known = [
-        *_QUALITIES,
+        *QUALITIES,
         *(
             other.removeprefix(f"{family}-")
             for other in [*published, *models.own_names()]

@@ -109,7 +109,7 @@ class PersonDetector:
         """Score and region of the people in a square of the image, best first."""
         square = frame.cut_out(rgb, INPUT_SIZE, black_outside=True)
         boxes, logits = self._network(square.astype(np.float32) / np.float32(127.5) - np.float32(1))
-        found = merge_overlapping(decode(boxes, logits[:, 0]))
+        found = merge_overlapping(decode(boxes.astype(np.float64), logits[:, 0].astype(np.float64)))
         points_px = frame.image_from_uv(found.points)
         regions = [region_of_person(points[0], points[1]) for points in points_px]
         scored = zip(found.score.tolist(), regions, strict=True)

@@ -88,11 +88,11 @@ def pair_costs(peaks: Peaks, offsets: Floats, keypoints: int) -> Floats:
 
     Args:
         peaks: N keypoints, pixels.
-        offsets: (N, 2 K (K - 1)) x and y, pixels, to each of the other kinds in their order.
+        offsets: (N, 2 K (K - 1)) x and y, pixels, from each kind to each of the other kinds in their order.
         keypoints: K.
     """
     count = len(peaks.kind)
-    towards = offsets.reshape(count, keypoints - 1, 2)
+    towards = offsets.reshape(count, keypoints, keypoints - 1, 2)[np.arange(count), peaks.kind]
     first, second = (index.ravel() for index in np.meshgrid(*[np.arange(count)] * 2, indexing="ij"))
     a, b = peaks.kind[first], peaks.kind[second]
     there = towards[first, np.clip(b - (b > a), 0, keypoints - 2)]

@@ -20,7 +20,7 @@ def _count(outputs: Outputs, size: Size) -> int | None:
 def _read(outputs: Outputs, size: Size) -> People:
     """Places are pixels, counted from the image's corner."""
     rows = outputs[0][0].astype(float)
-    points = rows[:, 6:].reshape(len(rows), -1, 3)
+    points = rows[:, 6:].reshape(len(rows), (rows.shape[1] - 6) // 3, 3)
     return People(points[..., :2], points[..., 2], rows[:, :4], rows[:, 4])
 
 

@@ -29,7 +29,7 @@ def _read(outputs: Outputs, size: Size) -> People:
     rows = outputs[0][0].T
     rows = rows[rows[:, 4] >= _MIN_SURE].astype(float)
     center, half = rows[:, :2], rows[:, 2:4] / 2
-    points = rows[:, 5:].reshape(len(rows), -1, 3)
+    points = rows[:, 5:].reshape(len(rows), (rows.shape[1] - 5) // 3, 3)
     box = np.concatenate([center - half, center + half], axis=1)
     return without_doubles(People(points[..., :2], points[..., 2], box, rows[:, 4]), _MAX_OVERLAP)
 
