@@ -202,7 +202,7 @@ class Displacements:
 
 def group_by_displacement(
     maps: Displacements, edges: Sequence[tuple[int, int]], *, min_score: float, apart: float, most: int
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats, Floats]:
     """People, each grown along the displacements from a keypoint that is surer than all around it.
 
     G. Papandreou et al., PersonLab, section 3.2, in the short form that PoseNet runs.
@@ -215,12 +215,13 @@ def group_by_displacement(
         most: most people.
 
     Returns:
-        (P, K, 2) cells and (P, K) scores.
+        (P, K, 2) cells, (P, K) scores, and (P,) the mean score of the keypoints that nobody before has.
     """
     num_kinds = len(maps.heat)
     roots = find_peaks(maps.heat, min_score)
     poses: list[Floats] = []
     scores: list[Floats] = []
+    sure: list[float] = []
     for root in np.argsort(-roots.score, kind="stable"):
         kind, cell = int(roots.kind[root]), np.round(roots.xy[root]).astype(int)
         start = cell + maps.offset[kind, :, cell[1], cell[0]]
@@ -229,11 +230,18 @@ def group_by_displacement(
         xy, score = np.zeros((num_kinds, 2)), np.zeros(num_kinds)
         xy[kind], score[kind] = start, roots.score[root]
         _grow(maps, edges, kind, xy, score)
+        taken = np.array([np.linalg.norm(pose - xy, axis=1) <= apart for pose in poses]).any(axis=0)
+        sure.append(float((score * ~taken).sum() / num_kinds))
         poses.append(xy)
         scores.append(score)
         if len(poses) == most:
             break
-    return np.array(poses).reshape(-1, num_kinds, 2), np.array(scores).reshape(-1, num_kinds)
+    shape = (len(poses), num_kinds)
+    return np.array(poses).reshape(*shape, 2), np.array(scores).reshape(shape), np.array(sure)
+
+
+_REFINED = 2
+"""How often an offset leads from where a displacement ended to the keypoint."""
 
 
 def _grow(
@@ -253,8 +261,11 @@ def _grow(
                 if source in known and target not in known:
                     row, column = nearest(xy[source])
                     place = xy[source] + field[edge, :, row, column]
+                    for _ in range(_REFINED):
+                        row, column = nearest(place)
+                        place = np.array([column, row]) + maps.offset[target, :, row, column]
+                    xy[target] = place
                     row, column = nearest(place)
-                    xy[target] = np.array([column, row]) + maps.offset[target, :, row, column]
                     score[target] = maps.heat[target, row, column]
                     known.add(target)
         if len(known) == grown:

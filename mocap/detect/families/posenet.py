@@ -63,10 +63,10 @@ def _read(outputs: Outputs, size: Size) -> People:
         return np.stack([x, y], axis=1) * scale
 
     grid = Displacements(1 / (1 + np.exp(-logits)), pairs(offset), pairs(forward), pairs(backward))
-    xy, score = group_by_displacement(
+    xy, score, sure = group_by_displacement(
         grid, EDGES, min_score=_MIN_ROOT, apart=_APART_PX / float(stride[0]), most=_MOST
     )
-    return people_from_points(xy * stride + 0.5, score)
+    return people_from_points(xy * stride + 0.5, score, sure)
 
 
 FAMILY = Family(
