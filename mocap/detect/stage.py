@@ -82,6 +82,7 @@ def detect(
             key=_key(clip, settings, hashes),
             files={role: str(path) for role, path in files.items()},
             settings=asdict(settings),
+            overlap=_cores() > len(opened),
         )
         for camera, clip in opened.items()
     }
