@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,8 +130,7 @@ def group_by_programme(peaks: Peaks, cost: Floats, *, limit_s: float = 5.0) -> l
         cost: (N, N) symmetric; negative where two peaks are rather one person's.
         limit_s: the best solution after this time is taken.
     """
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import coo_array
+    from scipy.optimize import Bounds, milp
 
     count = len(peaks.kind)
     if count == 0:
@@ -142,26 +142,11 @@ def group_by_programme(peaks: Peaks, cost: Floats, *, limit_s: float = 5.0) -> l
     objective = np.concatenate([np.log((1 - sure) / sure), cost[first, second]])
     upper = np.ones(count + len(first))
     upper[count:][peaks.kind[first] == peaks.kind[second]] = 0
-    a, b, c = (index.ravel() for index in np.meshgrid(*[np.arange(count)] * 3, indexing="ij"))
-    triple = (a < c) & (a != b) & (b != c)
-    a, b, c = a[triple], b[triple], c[triple]
-    # y_ab + y_bc - y_ac <= 1; y_ab <= x_a; y_ab <= x_b
-    rows = [np.repeat(np.arange(len(a)), 3), len(a) + np.repeat(np.arange(2 * len(first)), 2)]
-    pairs = number[first, second]
-    columns = [
-        np.stack([number[a, b], number[b, c], number[a, c]], axis=1).ravel(),
-        np.stack([np.tile(pairs, 2), np.concatenate([first, second])], axis=1).ravel(),
-    ]
-    values = [np.tile([1.0, 1.0, -1.0], len(a)), np.tile([1.0, -1.0], 2 * len(first))]
-    shape = (len(a) + 2 * len(first), len(objective))
-    matrix = coo_array((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=shape)
-    most = np.concatenate([np.ones(len(a)), np.zeros(2 * len(first))])
-    constraints = [] if shape[0] == 0 else [LinearConstraint(matrix.tocsr(), -np.inf, most)]
     solved = milp(
         objective,
         integrality=np.ones(len(objective)),
         bounds=Bounds(0, upper),
-        constraints=constraints,
+        constraints=_together(count, first, second, number),
         options={"time_limit": limit_s},
     )
     if solved.x is None:
@@ -175,6 +160,36 @@ def group_by_programme(peaks: Peaks, cost: Floats, *, limit_s: float = 5.0) -> l
         else:
             home[int(peaks.kind[peak])] = int(peak)
     return people
+
+
+def _together(count: int, first: Ints, second: Ints, number: Ints) -> Any:
+    """What makes pairs a partition: y_ab + y_bc - y_ac <= 1, y_ab <= x_a and y_ab <= x_b.
+
+    Args:
+        count: N peaks; their x are the first variables.
+        first: (M,) one peak of each pair.
+        second: (M,) the other one.
+        number: (N, N) the variable y of each pair.
+    """
+    from scipy.optimize import LinearConstraint
+    from scipy.sparse import coo_array
+
+    a, b, c = (index.ravel() for index in np.meshgrid(*[np.arange(count)] * 3, indexing="ij"))
+    triple = (a < c) & (a != b) & (b != c)
+    a, b, c = a[triple], b[triple], c[triple]
+    num_rows = len(a) + 2 * len(first)
+    if num_rows == 0:
+        return ()
+    row = [np.repeat(np.arange(len(a)), 3), len(a) + np.repeat(np.arange(2 * len(first)), 2)]
+    column = [
+        np.stack([number[a, b], number[b, c], number[a, c]], axis=1).ravel(),
+        np.stack([np.tile(number[first, second], 2), np.concatenate([first, second])], axis=1).ravel(),
+    ]
+    value = [np.tile([1.0, 1.0, -1.0], len(a)), np.tile([1.0, -1.0], 2 * len(first))]
+    places = (np.concatenate(row), np.concatenate(column))
+    matrix = coo_array((np.concatenate(value), places), shape=(num_rows, count + len(first)))
+    most = np.concatenate([np.ones(len(a)), np.zeros(2 * len(first))])
+    return LinearConstraint(matrix.tocsr(), -np.inf, most)
 
 
 def assembled(peaks: Peaks, people: list[dict[int, int]], num_kinds: int) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,6 @@ class Facts:
     """COCO keypoint average precision as published, with the network it is of; – where there is none."""
     licence: str
     """Of the published weights."""
-    note: str = ""
-    """What else is to be said."""
 
 
 @dataclass(frozen=True)
@@ -134,3 +133,31 @@ def fitting(network: Network, family: Family) -> tuple[Code, int]:
     raise InputError(
         f"no {family.facts.title} network: expected {expected}; found {found}", where=network.path
     )
+
+
+def keypoint_names(family: Family, keypoints: int, own: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    """The names of a network's keypoints: those that the user gave, or those of a set of that size.
+
+    Args:
+        family: the network's.
+        keypoints: how many it finds; none for a detector of people.
+        own: what the user gave with the file.
+        path: the file, for messages.
+
+    Raises:
+        InputError: there are no names for them, or not one for each.
+    """
+    if own and len(own) != keypoints:
+        what = f"{len(own)} names were given for a network of {keypoints} keypoints"
+        raise InputError(what, where=path, todo="give one name for each, in its order")
+    if len(set(own)) != len(own):
+        raise InputError("two keypoints have the same name", where="--keypoints")
+    names = own or family.names.get(keypoints, ())
+    if keypoints and not names:
+        known = " or ".join(map(str, sorted(family.names))) or "no"
+        raise InputError(
+            f"a network of {known} keypoints was expected for {family.facts.title}; this one has {keypoints}",
+            where=path,
+            todo="give their names in its order: mocap models add NAME FILE --keypoints nose,left_eye,...",
+        )
+    return names

@@ -8,13 +8,13 @@ from pathlib import Path
 from mocap.detect import models
 from mocap.detect.detector import Detector
 from mocap.detect.families import FAMILIES, family_of
-from mocap.detect.family import Code, Family, fitting
+from mocap.detect.family import Code, Family, fitting, keypoint_names
 from mocap.detect.network import Network, open_network
 from mocap.detect.person import PersonDetector
 from mocap.detect.published import MODELS
 from mocap.detect.single_stage import SingleStage, WholeImage
 from mocap.detect.top_down import BoxFinder, CropReader, PersonFinder, TopDown, same_by_keypoints
-from mocap.errors import ConfigError, InputError, MissingModel
+from mocap.errors import ConfigError, MissingModel
 from mocap.settings import DetectSettings
 
 QUALITIES = ("fast", "standard", "best")
@@ -68,15 +68,7 @@ def opened(family: Family, path: Path) -> tuple[Code, Network, tuple[str, ...]]:
     """
     network = open_network(path)
     code, keypoints = fitting(network, family)
-    own = models.own_keypoints(path)
-    names = own if len(own) == keypoints else family.names.get(keypoints, ())
-    if keypoints and not names:
-        raise InputError(
-            f"a {family.facts.title} network of {_or(sorted(family.names))} keypoints was expected; "
-            f"this one has {keypoints}",
-            where=path,
-            todo="give their names: mocap models add NAME FILE --keypoints nose,left_eye,...",
-        )
+    names = keypoint_names(family, keypoints, models.own_keypoints(path), path)
     return code, network, names
 
 
@@ -143,7 +135,3 @@ def _person_finder(path: Path, name: str) -> PersonFinder:
     if code.engine == "crop":
         raise ConfigError(f"detect.person {name!r} reads poses from crops and finds nobody", where=path)
     return BoxFinder(WholeImage(network, code))
-
-
-def _or(numbers: list[int]) -> str:
-    return " or ".join(map(str, numbers)) or "named"

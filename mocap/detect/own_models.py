@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mocap.detect import models
 from mocap.detect.families import FAMILIES, family_of
-from mocap.detect.family import fitting
+from mocap.detect.family import fitting, keypoint_names
 from mocap.detect.network import open_network
 from mocap.detect.published import MODELS
 from mocap.errors import InputError
@@ -31,7 +31,9 @@ def add(name: str, file: Path, keypoints: tuple[str, ...] = ()) -> Path:
         raise InputError("there is no such file", where=file)
     family = family_of(name)
     if family is not None:
-        _check(family, file, keypoints)
+        entry = FAMILIES[family]
+        _, found = fitting(open_network(file), entry)
+        keypoint_names(entry, found, keypoints, file)
         suffix = ".tflite" if _is_tflite(file) else ".onnx"
         return models.store(name, file.read_bytes(), origin=models.OWN, suffix=suffix, keypoints=keypoints)
     if name not in MODELS:
@@ -54,25 +56,6 @@ def add(name: str, file: Path, keypoints: tuple[str, ...] = ()) -> Path:
 def _is_tflite(file: Path) -> bool:
     with file.open("rb") as content:
         return content.read(8)[4:] == b"TFL3"
-
-
-def _check(family: str, file: Path, keypoints: tuple[str, ...]) -> None:
-    """Try a network, and see that its keypoints have names."""
-    entry = FAMILIES[family]
-    _, found = fitting(open_network(file), entry)
-    if keypoints:
-        if len(keypoints) != found:
-            what = f"{len(keypoints)} names were given for a network of {found} keypoints"
-            raise InputError(what, where=file, todo="give one name for each, in its order")
-        if len(set(keypoints)) != len(keypoints):
-            raise InputError("two keypoints have the same name", where="--keypoints")
-    elif found and found not in entry.names:
-        numbers = " or ".join(map(str, sorted(entry.names))) or "named"
-        raise InputError(
-            f"a {entry.facts.title} network of {numbers} keypoints was expected; this one has {found}",
-            where=file,
-            todo="give their names in its order: --keypoints nose,left_eye,...",
-        )
 
 
 def _check_blazepose(name: str, file: Path) -> None:

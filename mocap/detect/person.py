@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocap.detect.interpreter import Network
+from mocap.detect.people import overlap
 from mocap.detect.region import Floats, Region, region_of_person, whole_image
 
 INPUT_SIZE = 224
@@ -74,14 +75,6 @@ def merge_overlapping(found: Candidates) -> Candidates:
     return Candidates(
         np.array(boxes).reshape(-1, 4), np.array(points).reshape(-1, 4, 2), np.array(scores, dtype=float)
     )
-
-
-def overlap(box: Floats, others: Floats) -> Floats:
-    """(N,) intersection over union of a box (4,) with others (N, 4)."""
-    size = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None)
-    common = size.prod(axis=1)
-    union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1) - common
-    return common / np.where(union > 0, union, 1)
 
 
 class PersonDetector:

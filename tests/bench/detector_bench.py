@@ -47,7 +47,7 @@ def studio() -> Studio:
     return Studio(
         ring=ring_of(4, seed=SEED),
         room=draw_room(rng),
-        board=BoardSession(board=demo_board(), seconds=0.2, seed=SEED),
+        board=BoardSession(board=demo_board(), seconds=3.0, seed=SEED),
         performers=(performer,),
         seconds=SECONDS,
         seed=SEED,

@@ -7,7 +7,7 @@ from mocap.detect.family import IMAGENET, Code, Facts, Family
 from mocap.detect.names import names_by_number
 
 FAMILY = Family(
-    facts=Facts("HRNet", "76.3 (W48)", "MIT", note="SimpleBaseline too"),
+    facts=Facts("HRNet", "76.3 (W48)", "MIT"),
     codes=(
         Code(
             engine="crop",

@@ -71,7 +71,7 @@ def test_no_family_takes_a_classifier(family: str, tmp_path: Path) -> None:
 def test_other_keypoints_need_names(tmp_path: Path) -> None:
     file = net(tmp_path / "n.onnx", (1, 21, 384), (1, 21, 512))
     line = refusal("rtmpose", file)
-    assert "a RTMPose network of 17 or 26 or 133 keypoints was expected; this one has 21" in line
+    assert "a network of 17 or 26 or 133 keypoints was expected for RTMPose; this one has 21" in line
     assert "--keypoints" in line
     assert "2 names were given for a network of 21" in refusal("rtmpose", file, ("a", "b"))
     assert "same name" in refusal("rtmpose", file, ("a",) * 21)
