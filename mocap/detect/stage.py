@@ -27,7 +27,7 @@ from mocap.video import Clip, open_clip
 
 log = logging.getLogger(__name__)
 
-_ALGORITHM = 1
+_ALGORITHM = 2
 """Raised when the same footage, settings and weights begin to give another result: old chunks end there."""
 
 

@@ -234,7 +234,7 @@ class CropReader:
             back = np.stack([width - xy[1, :, 0], xy[1, :, 1]], axis=1)[self._mirrored]
             xy, score = np.stack([xy[0], back]), np.stack([score[0], score[1][self._mirrored]])
         xy_px, mean = window.image_from_input(xy.mean(axis=0)), np.clip(score.mean(axis=0), 0.0, 1.0)
-        return Pose(xy_px, mean, 1.0, region_of_pose(xy_px, mean, region))
+        return Pose(xy_px, mean, 1.0, region_of_pose(xy_px, mean, region, self.keypoint_names))
 
 
 _SQUARE = 4 / 3
@@ -249,20 +249,20 @@ def region_of_box(box: Floats) -> Region:
     return Region((float(x), float(y)), ENLARGE * float(max(height, _SQUARE * width)), 0.0)
 
 
-def region_of_pose(xy_px: Floats, score: Floats, region: Region) -> Region:
+def region_of_pose(xy_px: Floats, score: Floats, region: Region, names: tuple[str, ...]) -> Region:
     """The region in which to look for a person in the next frame.
-
-    The lean stays that of the person detector's region: it is found again with the next search.
 
     Args:
         xy_px: (K, 2) keypoints.
         score: (K,).
-        region: where the person was found.
+        region: where the person was found; it stays where hardly a keypoint is seen.
+        names: K names.
     """
     seen = xy_px[score >= _SEEN]
     if len(seen) < 3:
         return region
-    cos, sin = np.cos(region.angle_rad), np.sin(region.angle_rad)
+    angle_rad = lean_rad(xy_px, score, names)
+    cos, sin = np.cos(angle_rad), np.sin(angle_rad)
     turn = np.array([[cos, -sin], [sin, cos]])
     upright = seen @ turn
     low, high = upright.min(axis=0), upright.max(axis=0)
@@ -270,7 +270,26 @@ def region_of_pose(xy_px: Floats, score: Floats, region: Region) -> Region:
     width, height = high - low
     # Keypoints end at ankles and eyes, where boxes end at soles and hair.
     side = ENLARGE * 1.1 * float(max(height, _SQUARE * width))
-    return Region((float(x), float(y)), max(side, 2.0), region.angle_rad)
+    return Region((float(x), float(y)), max(side, 2.0), angle_rad)
+
+
+_UPRIGHT_RAD = np.pi / 4
+"""Networks are trained with people turned by up to about this: smaller leans are left as they are."""
+
+
+def lean_rad(xy_px: Floats, score: Floats, names: tuple[str, ...]) -> float:
+    """How far a person's trunk leans clockwise; 0 where that is little, or cannot be seen."""
+    if not set(_TRUNK) <= set(names):
+        return 0.0
+    which = [names.index(name) for name in _TRUNK]
+    if score[which].min() < _SEEN:
+        return 0.0
+    x, y = xy_px[which[:2]].mean(axis=0) - xy_px[which[2:]].mean(axis=0)
+    angle_rad = float(np.arctan2(x, -y))
+    return angle_rad if abs(angle_rad) > _UPRIGHT_RAD else 0.0
+
+
+_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
 def same_by_keypoints(a: Pose, b: Pose) -> bool:

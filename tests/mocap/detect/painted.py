@@ -66,6 +66,7 @@ def paint(
     xy = np.zeros((people, keypoints, 2))
     for person in range(people):
         place = cells[rng.choice(len(cells), keypoints, replace=False)]
+        place = place[np.argsort(place[:, 1], kind="stable")]  # as in a body: face above, feet below
         corner = np.array([0.06 * width, 0.08 * height])
         corner += person * 0.5 * np.array([width, 0.0] if wide else [0.0, height])
         xy[person] = corner + place + rng.uniform(0, 2, (keypoints, 2))

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from mocap.detect.bottom_up import Links, Peaks, find_peaks, group_by_programme, group_greedily
 from mocap.detect.families.heatmaps import peaks
+from mocap.detect.names import SETS
 from mocap.detect.people import People, overlap, people_from_points, without_doubles
 from mocap.detect.pose_nms import doubles, similarity
+from mocap.detect.region import Region
 from mocap.detect.tfjs import UnknownOperator, onnx_from_tfjs
+from mocap.detect.top_down import region_of_pose
 from mocap.detect.window import Window, input_size, letterbox
 
 # --- Windows ---
@@ -60,6 +63,27 @@ def test_open_sizes_are_multiples_that_hold_the_image() -> None:
     assert input_size((1920, 1080), 640, 32) == (640, 384)
     assert input_size((1080, 1920), 640, 32) == (384, 640)
     assert input_size((5000, 10), 640, 32) == (640, 32)
+
+
+@pytest.mark.parametrize("lean", [0.0, 0.5, 2.0, np.pi, -1.6])
+def test_the_next_region_holds_the_person_and_leans_as_they_do(lean: float) -> None:
+    """Small leans are as the network knows them; acrobats are shown upright."""
+    names = SETS["coco17"]
+    trunk = {"shoulder": (15, -60), "hip": (10, 0), "knee": (10, 50), "ankle": (10, 100)}
+    pose = np.zeros((17, 2))
+    for index, name in enumerate(names):
+        x, y = trunk.get(name.split("_")[-1], (20, -90))
+        pose[index] = (x if name.startswith("left") else -x, y)
+    turn = np.array([[np.cos(lean), -np.sin(lean)], [np.sin(lean), np.cos(lean)]])
+    xy_px = np.array([400.0, 300.0]) + pose @ turn.T
+    region = region_of_pose(xy_px, np.full(17, 0.9), Region((0.0, 0.0), 10.0, 0.3), names)
+    assert np.cos(region.angle_rad - (lean if abs(lean) > 1 else 0.0)) == pytest.approx(1.0)
+    window = Window(region.center_px, region.side_px / 256, (192, 256), region.angle_rad)
+    shown = window.input_from_image(xy_px)
+    assert shown.min() > 0
+    assert (shown < (192, 256)).all()
+    unseen = region_of_pose(xy_px, np.zeros(17), region, names)
+    assert unseen == region
 
 
 # --- Heatmaps ---

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mocap.cli import execute
+from mocap.cli import _detecting, execute
 from mocap.detect import DETECTORS
 from mocap.detect.catalogue import listing
 from mocap.detect.families import FAMILIES, family_of
@@ -121,6 +121,16 @@ def test_what_the_settings_mean(tmp_path: Path) -> None:
     assert path is not None
     path.write_bytes(path.read_bytes()[:-5])  # its hash was noted, so damage shows
     assert installed("hrnet-mine") is None
+
+
+def test_what_the_options_mean() -> None:
+    assert _detecting(None, None) == []
+    assert _detecting("movenet", "fast") == [
+        'detect.detector="movenet"',
+        "detect.variant=fast",
+        "detect.mirror=false",
+    ]
+    assert _detecting(None, "best") == ["detect.variant=best", "detect.mirror=true"]
 
 
 def test_names_of_families() -> None:
