@@ -114,7 +114,7 @@ class Graph:
             "painted",
             [helper.make_tensor_value_info(*image)],
             [
-                helper.make_tensor_value_info(name, 0 or _kind(wire), shape)
+                helper.make_tensor_value_info(name, _kind(wire), shape)
                 for name, (wire, shape) in outputs.items()
             ],
             self.constants,

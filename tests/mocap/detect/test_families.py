@@ -111,12 +111,8 @@ SPARSE = {"posenet", "openpose body25", "openpose coco", "deepercut", "deeplabcu
 
 def detector(name: str, path: Path) -> Any:
     family, keypoints, make, _ = CASES[name]
-    own = (
-        ",".join(f"k{k}" for k in range(keypoints)).split(",")
-        if keypoints not in FAMILIES[family].names
-        else ()
-    )
-    add(family, make(path / "net.onnx"), tuple(own))
+    own = () if keypoints in FAMILIES[family].names else tuple(f"point{k}" for k in range(keypoints))
+    add(family, make(path / "net.onnx"), own)
     settings = DetectSettings(detector=family, person="rtmdet", mirror=False)
     if FAMILIES[family].codes[0].engine == "crop" and "multipose" not in name:
         add("rtmdet", painted.labelled_net(path / "person.onnx", keypoints, **RTMDET))
