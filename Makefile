@@ -55,9 +55,10 @@ bench: install
 	$(TEST_ENV) $(BIN)/python tests/bench/calibration_bench.py
 	$(TEST_ENV) $(BIN)/python tests/bench/solve_bench.py
 	$(TEST_ENV) $(BIN)/python tests/bench/pixels_bench.py bench-pixels
+	$(TEST_ENV) $(BIN)/python tests/bench/detector_bench.py bench-detectors
 
 offsets: install
 	$(BIN)/python -m mocap.virtual.learn_offsets
 
 clean:
-	rm -rf .venv .venv-clients .venv-bench demo bench-pixels
+	rm -rf .venv .venv-clients .venv-bench demo bench-pixels bench-detectors

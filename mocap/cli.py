@@ -35,6 +35,10 @@ TakeName = Annotated[str | None, typer.Option("--take", help="Only this take.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, as section.key=value; may be repeated.")
 ]
+DetectorName = Annotated[str | None, typer.Option(help="Family of networks; see mocap models list.")]
+Quality = Annotated[
+    str | None, typer.Option(help="fast, standard or best: network, and averaging with the mirror image.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary for programs as the last line.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Tell more, and show tracebacks.")]
 
@@ -154,6 +158,8 @@ def cameras(
 def run(
     session: SessionFolder,
     take: TakeName = None,
+    detector: DetectorName = None,
+    quality: Quality = None,
     overrides: Overrides = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -161,7 +167,8 @@ def run(
     """Every missing or stale stage of every take, to the exports."""
     from mocap.pipeline import run as work
 
-    return _outcome(as_json, work(session, take=take, overrides=overrides or (), progress=ProgressLine()))
+    settings = [*_detecting(detector, quality), *(overrides or ())]
+    return _outcome(as_json, work(session, take=take, overrides=settings, progress=ProgressLine()))
 
 
 def _stage_command(stage: str, summary: str) -> None:
@@ -183,7 +190,42 @@ def _stage_command(stage: str, summary: str) -> None:
 
 
 _stage_command("sync", "Put the cameras' clocks together.")
-_stage_command("detect", "Find 2D keypoints in every view.")
+
+
+@app.command()
+def detect(
+    session: SessionFolder,
+    take: TakeName = None,
+    detector: DetectorName = None,
+    quality: Quality = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Find 2D keypoints in every view."""
+    from mocap.pipeline import run_stage
+
+    settings = [*_detecting(detector, quality), *(overrides or ())]
+    return _outcome(
+        as_json, run_stage("detect", session, take=take, overrides=settings, progress=ProgressLine())
+    )
+
+
+def _detecting(detector: str | None, quality: str | None) -> list[str]:
+    """The settings that the two options stand for; ``--set`` goes over them."""
+    settings = [] if detector is None else [f"detect.detector={json.dumps(detector)}"]
+    if quality is not None:
+        from mocap.detect.network_family import QUALITIES
+        from mocap.errors import ConfigError
+
+        if quality not in QUALITIES:
+            raise ConfigError(
+                f"{quality!r} is no quality", where="--quality", todo=f"choose from {', '.join(QUALITIES)}"
+            )
+        settings += [f"detect.variant={quality}", f"detect.mirror={json.dumps(quality == 'best')}"]
+    return settings
+
+
 _stage_command("reconstruct", "Triangulate the 2D keypoints.")
 
 
@@ -238,11 +280,12 @@ app.add_typer(models, name="models")
 
 @models.command("list")
 def models_list(as_json: Json = False, verbose: Verbose = False) -> int:
-    """Show the known weights with size, licence and SHA-256, and which are on this machine."""
-    from mocap.detect.models import listing
+    """Show the known networks: keypoints, accuracy, speed, licence, and how to get them."""
+    from mocap.detect.catalogue import listing
 
     rows = [dict(row) for row in listing()]
-    return _say(as_json, {"models": rows}, as_text(rows))
+    shown = ("name", "keypoints", "ap", "error_mm", "frames_per_s", "licence", "installed", "get")
+    return _say(as_json, {"models": rows}, as_text([{key: row[key] for key in shown} for row in rows]))
 
 
 @models.command("pull")
@@ -261,14 +304,17 @@ def models_pull(
 @models.command("add")
 def models_add(
     name: Annotated[str, typer.Argument(help="A name from mocap models list.")],
-    file: Annotated[Path, typer.Argument(help="The weights.")],
+    file: Annotated[Path, typer.Argument(help="The network: an ONNX or TFLite file.")],
+    keypoints: Annotated[
+        str, typer.Option(help="Names of its keypoints, separated by commas, where they are of no known set.")
+    ] = "",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
-    """Use weights of your own."""
-    from mocap.detect.models import add
+    """Use a network of your own; it is tried before it is taken."""
+    from mocap.detect.own_models import add
 
-    path = str(add(name, file))
+    path = str(add(name, file, tuple(part.strip() for part in keypoints.split(",") if part.strip())))
     return _say(as_json, {"file": path}, path)
 
 

@@ -15,6 +15,7 @@ _LIBRARIES = {
     "cv2": ("opencv-contrib-python", "boards and images", None, "libgl1 libglib2.0-0"),
     "av": ("av", "video", None, ""),
     "ai_edge_litert.interpreter": ("ai-edge-litert", "BlazePose", None, ""),
+    "onnxruntime": ("onnxruntime", "all other detectors", None, ""),
     "open3d": ("open3d", "the virtual studio and pictures", None, "libusb-1.0-0 libgl1 libegl1 libgomp1"),
     "smplx": ("smplx", "your own SMPL, SMPL-H and SMPL-X files (non-commercial licence)", "smpl", ""),
 }
@@ -58,16 +59,15 @@ def _body() -> dict[str, Any]:
 
 
 def _models() -> list[dict[str, Any]]:
-    from mocap.detect.models import listing
+    from mocap.detect.catalogue import listing
 
     return [
         _row(
             f"model {entry['name']}",
             bool(entry["installed"]),
-            "installed"
-            if entry["installed"]
-            else f"fetched on first use, or: mocap models pull {entry['name']}",
+            "installed" if entry["installed"] else f"fetched on first use, or: {entry['get']}",
             optional=True,
         )
         for entry in listing()
+        if entry["installed"] or " pull " in entry["get"]
     ]

@@ -95,9 +95,11 @@ class DetectSettings:
     """How keypoints are found in the images."""
 
     detector: str = "blazepose"
-    """Name in the DETECTORS table."""
+    """Family of networks: a name of ``mocap models list`` without its variant."""
     variant: str = "best"
-    """heavy (most accurate), full, lite (fast), or best: heavy, and full where heavy cannot be had."""
+    """Which of its networks: fast, standard or best, or the word behind its name, as heavy, full or lite."""
+    person: str = "blazepose"
+    """Who finds people for networks that look at one at a time: blazepose, rtmdet, yolox, yolo or another."""
     mirror: bool = True
     """Also run on the mirror image and average: doubles the time, lowers the error."""
     max_people: int = 4

