@@ -232,6 +232,42 @@ def export(
     )
 
 
+@app.command(name="import")
+def import_(
+    session: SessionFolder,
+    source: Annotated[Path, typer.Argument(metavar="PATH", help="Another tool's file or folder.")],
+    take: Annotated[str, typer.Option("--take", help="The take that gets the keypoints.")],
+    source_format: Annotated[
+        str | None, typer.Option("--format", help="openpose, deeplabcut …; by default the content says it.")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="The camera, where there is one.")] = None,
+    fps: Annotated[float | None, typer.Option(help="The rate that frame numbers count in.")] = None,
+    size: Annotated[str | None, typer.Option(help="Width x height of the images, as 1920x1080.")] = None,
+    keypoints: Annotated[
+        str | None, typer.Option(help="A keypoint set, or names separated by commas, in files' order.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace keypoints that are there.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Take over the 2D results of another tool."""
+    from mocap.commands import parsed_size
+    from mocap.import_take import import_keypoints
+
+    result = import_keypoints(
+        session,
+        source,
+        take=take,
+        format=source_format,
+        camera=camera,
+        fps=fps,
+        size_px=parsed_size(size),
+        keypoints=keypoints,
+        force=force,
+    )
+    return _say(as_json, vars(result), result.text())
+
+
 models = typer.Typer(help="Detector weights: list, pull, add.", no_args_is_help=True)
 app.add_typer(models, name="models")
 

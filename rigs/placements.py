@@ -124,6 +124,12 @@ _TABLES: Final = {
 }
 
 
+def placed(set_name: str) -> tuple[str, ...]:
+    """The keypoints of a set whose place on the body is known: faces and fingers' joints are not."""
+    table = _TABLES[set_name]
+    return tuple(n for n in KEYPOINT_SETS[set_name] if n in table or mirrored_name(n) in table)
+
+
 def placements(set_name: str, names: Sequence[str]) -> list[Placement]:
     """Where the keypoints of a set lie on the body.
 
@@ -137,9 +143,9 @@ def placements(set_name: str, names: Sequence[str]) -> list[Placement]:
     if set_name not in KEYPOINT_SETS:
         raise RigError(f"no keypoint set {set_name!r}; known are {', '.join(KEYPOINT_SETS)}")
     canonical = canonical_names(names)
-    unknown = [name for name in canonical if name not in KEYPOINT_SETS[set_name]]
+    unknown = [name for name in canonical if name not in placed(set_name)]
     if unknown:
-        has = ", ".join(KEYPOINT_SETS[set_name])
+        has = ", ".join(placed(set_name))
         raise RigError(f"keypoint set {set_name} has no {', '.join(unknown)}; it has {has}")
     table = _TABLES[set_name]
     return [table[name] if name in table else table[mirrored_name(name)].mirrored() for name in canonical]
