@@ -35,6 +35,7 @@ TakeName = Annotated[str | None, typer.Option("--take", help="Only this take.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, as section.key=value; may be repeated.")
 ]
+Hands = Annotated[bool, typer.Option("--hands", help="Find the fingers, too; the setting detect.hands.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary for programs as the last line.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Tell more, and show tracebacks.")]
 
@@ -154,6 +155,7 @@ def cameras(
 def run(
     session: SessionFolder,
     take: TakeName = None,
+    hands: Hands = False,
     overrides: Overrides = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -161,7 +163,8 @@ def run(
     """Every missing or stale stage of every take, to the exports."""
     from mocap.pipeline import run as work
 
-    return _outcome(as_json, work(session, take=take, overrides=overrides or (), progress=ProgressLine()))
+    settings = [*(overrides or ()), *(["detect.hands=true"] if hands else [])]
+    return _outcome(as_json, work(session, take=take, overrides=settings, progress=ProgressLine()))
 
 
 def _stage_command(stage: str, summary: str) -> None:
@@ -183,8 +186,25 @@ def _stage_command(stage: str, summary: str) -> None:
 
 
 _stage_command("sync", "Put the cameras' clocks together.")
-_stage_command("detect", "Find 2D keypoints in every view.")
 _stage_command("reconstruct", "Triangulate the 2D keypoints.")
+
+
+@app.command()
+def detect(
+    session: SessionFolder,
+    take: TakeName = None,
+    hands: Hands = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Find 2D keypoints in every view."""
+    from mocap.pipeline import run_stage
+
+    settings = [*(overrides or ()), *(["detect.hands=true"] if hands else [])]
+    return _outcome(
+        as_json, run_stage("detect", session, take=take, overrides=settings, progress=ProgressLine())
+    )
 
 
 @app.command()
