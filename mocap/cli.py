@@ -329,6 +329,27 @@ def models_add(
 
 
 @app.command()
+def evaluate(
+    found: Annotated[Path, typer.Argument(help="COCO results (JSON), or a folder of images to detect in.")],
+    truth: Annotated[Path, typer.Argument(help="COCO annotations of the same images.")],
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Judge a 2D detector by COCO-style truth: AP, AR, F1, OKS, PCK, time of a frame."""
+    from mocap.evaluate import evaluate as work
+    from mocap.settings import Settings, with_overrides
+
+    result = vars(work(found, truth, settings=with_overrides(Settings(), overrides or ()).detect))
+    shown = {
+        name: value if isinstance(value, int) else round(value, 4)
+        for name, value in result.items()
+        if value is not None
+    }
+    return _say(as_json, result, as_text([shown]))
+
+
+@app.command()
 def doctor(as_json: Json = False, verbose: Verbose = False) -> int:
     """Say what works on this machine, and how to get the rest."""
     from mocap.doctor import examine
