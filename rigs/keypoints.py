@@ -20,6 +20,14 @@ _FEET: Final = (
     *("right_big_toe", "right_small_toe", "right_heel"),
 )
 
+_BLAZEPOSE: Final = (
+    *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
+    *("right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear"),
+    *("mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
+    *("left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index"),
+    *("left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee"),
+    *("left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index"),
+)
 _FACE68: Final = tuple(f"face_{number}" for number in range(68))
 _FINGERS: Final = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 _HAND21: Final = ("hand_root", *(f"{finger}{joint}" for finger in _FINGERS for joint in (1, 2, 3, 4)))
@@ -51,14 +59,9 @@ KEYPOINT_SETS: Final[dict[str, tuple[str, ...]]] = {
         *("left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear", *_FEET),
     ),
     "body25b": (*_COCO, "upper_neck", "head_top", *_FEET),
-    "blazepose33": (
-        *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
-        *("right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear"),
-        *("mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
-        *("left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index"),
-        *("left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee"),
-        *("left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index"),
-    ),
+    "blazepose33": _BLAZEPOSE,
+    # BlazePose with the hands of its makers' hand network
+    "blazepose75": (*_BLAZEPOSE, *_HANDS42),
     "coco_wholebody133": (*_COCO, *_FEET, *_FACE68, *_HANDS42),
     "halpe136": (*_HALPE26, *_FACE68, *_HANDS42),
     "openpose18": (

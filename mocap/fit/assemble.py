@@ -96,7 +96,7 @@ def keypoints_on_body(body: Body, names: Sequence[str]) -> tuple[KeypointModel, 
         InputError: hardly any name is known.
     """
     canonical = canonical_names(names)
-    known = {name: [c in placed(name) for c in canonical] for name in KEYPOINT_SETS}
+    known = {name: [c in placed(name, body.joint_names) for c in canonical] for name in KEYPOINT_SETS}
     best = max(known, key=lambda name: sum(known[name]))
     which = [index for index, has in enumerate(known[best]) if has]
     if len(which) < 4:

@@ -2,7 +2,7 @@ import pytest
 
 from rigs.errors import RigError
 from rigs.keypoints import KEYPOINT_SETS, LIMBS, canonical_names, is_person, limbs, mirrored_name
-from rigs.placements import _TABLES, placed, placements
+from rigs.placements import _table, placed, placements
 
 BODIES = sorted(set(KEYPOINT_SETS) - {"hand21", "hands42"})
 
@@ -15,6 +15,7 @@ def test_sets_have_their_sizes_and_unique_names() -> None:
         "body25": 25,
         "body25b": 25,
         "blazepose33": 33,
+        "blazepose75": 75,
         "coco_wholebody133": 133,
         "halpe136": 136,
         "openpose18": 18,
@@ -130,7 +131,7 @@ def test_every_keypoint_has_a_place_and_right_mirrors_left(set_name: str) -> Non
         mirrored = places[mirrored_name(name)].mirrored()
         assert set(mirrored.on) == set(place.on)
         assert mirrored.offset_m == place.offset_m or mirrored_name(name) == name
-    assert set(_TABLES[set_name]) >= {name for name in names if not name.startswith("right_")} - {
+    assert set(_table(set_name, ())) >= {name for name in names if not name.startswith("right_")} - {
         "mouth_right"
     }
 
@@ -138,7 +139,10 @@ def test_every_keypoint_has_a_place_and_right_mirrors_left(set_name: str) -> Non
 def test_the_smaller_sets_are_placed_whole_and_faces_are_not() -> None:
     for name in ("coco17", "coco_wholebody23", "halpe26", "body25", "body25b", "blazepose33", "openpose18"):
         assert placed(name) == KEYPOINT_SETS[name]
-    assert placed("coco_wholebody133") == KEYPOINT_SETS["coco_wholebody23"]
+    assert placed("coco_wholebody133")[:23] == KEYPOINT_SETS["coco_wholebody23"]
+    knuckles = placed("coco_wholebody133")[23:]
+    assert len(knuckles) == 12
+    assert {"left_hand_root", "left_thumb2", "right_forefinger1"} <= set(knuckles)
     with pytest.raises(RigError, match="coco_wholebody133 has no face_3"):
         placements("coco_wholebody133", ["face_3"])
 
