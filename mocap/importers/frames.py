@@ -81,15 +81,14 @@ def groups(files: Sequence[Path], root: Path) -> dict[str, list[Path]]:
 
     One folder for a camera, or all of them in one folder with the camera's name before the number.
     """
-    folders = sorted({path.parent for path in files})
-    cameras = cameras_of_folders(folders, root)
+    own: dict[Path, dict[str, list[Path]]] = {}
+    for path in files:
+        own.setdefault(path.parent, {}).setdefault(split_number(path.stem)[0], []).append(path)
+    cameras = cameras_of_folders(own, root)
     result: dict[str, list[Path]] = {}
-    for folder in folders:
-        own = [path for path in files if path.parent == folder]
-        prefixes = sorted({split_number(path.stem)[0] for path in own})
-        for prefix in prefixes:
-            inside = [path for path in own if split_number(path.stem)[0] == prefix]
-            base = cameras[folder] if len(folders) > 1 else ""
+    for folder, prefixes in sorted(own.items()):
+        base = cameras[folder] if len(own) > 1 else ""
+        for prefix, inside in sorted(prefixes.items()):
             name = f"{base}_{prefix}" if base and len(prefixes) > 1 else base or prefix
             result.setdefault(name or strip_noise(folder.name), []).extend(inside)
     return result

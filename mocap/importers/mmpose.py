@@ -41,7 +41,7 @@ def read(camera: str, files: Sequence[Path], options: Options) -> list[View]:
     if files[0].suffix in (".pkl", ".pickle"):
         return _pickled(files[0], options)
     names: tuple[str, ...] = ()
-    if kind(files[0]) == "frames":
+    if len(files) > 1 or kind(files[0]) == "frames":
         frames = {
             number: [_person(entry, path) for entry in read_json(path)] for number, path in numbered(files)
         }

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from mocap.errors import InputError
 from mocap.importers import IMPORTERS, Options, View
 from mocap.importers.frames import cameras_of_folders, groups, strip_noise
+from rigs.keypoints import KEYPOINT_SETS
 
 _DEEPEST = 6
 """Folders below the source that are searched."""
@@ -36,7 +39,28 @@ class Source:
             InputError: a file that cannot be read, or keypoints that make no sense.
         """
         read = IMPORTERS[self.format].read
-        return [view for name, files in self.cameras.items() for view in read(name, files, options)]
+        return _alike([view for name, files in self.cameras.items() for view in read(name, files, options)])
+
+
+def _alike(views: list[View]) -> list[View]:
+    """Views whose keypoints are named as those of the fullest one, where they are as many.
+
+    A camera that saw nobody, or hardly anybody, cannot tell models of 25 keypoints apart; all have the same.
+    """
+    fullest = max(views, key=lambda view: int(np.isfinite(view.xy).sum()), default=None)
+    if fullest is None:
+        return views
+    names, count = fullest.keypoint_names, len(fullest.keypoint_names)
+
+    def named(view: View) -> View:
+        if view.xy.shape[1] == 0:  # nobody: the arrays have no entries, whatever the number of keypoints
+            frames = len(view.frame)
+            empty = np.zeros((frames, 0, count, 2)), np.zeros((frames, 0, count))
+            return replace(view, xy=empty[0], score=empty[1], keypoint_names=names)
+        same_models = {view.keypoint_names, names} == {KEYPOINT_SETS["body25"], KEYPOINT_SETS["body25b"]}
+        return replace(view, keypoint_names=names) if same_models else view
+
+    return [named(view) for view in views]
 
 
 def find(path: Path, format: str | None = None) -> Source:

@@ -55,6 +55,23 @@ def test_people_come_and_go_and_numbers_skip(take: Take, tmp_path: Path) -> None
     assert np.isfinite(view.xy_px).all((-1, -2)).sum(1).tolist() == [7, 0, 2, 1]
 
 
+def test_a_camera_that_saw_nobody_has_the_keypoints_of_the_others(take: Take, tmp_path: Path) -> None:
+    put(tmp_path / "all" / "cam1", {"0.json": frame(PERSON), "1.json": frame(PERSON)})
+    put(tmp_path / "all" / "cam2", {"0.json": frame(), "1.json": frame()})
+    views = import_(take, tmp_path / "all")
+    assert views["cam2"].keypoint_names == views["cam1"].keypoint_names
+    assert views["cam2"].xy_px.shape == (2, 0, 17, 2)
+
+
+def test_the_first_image_of_mmpose_may_be_empty(take: Take, tmp_path: Path) -> None:
+    xy = np.arange(34.0).reshape(17, 2) + 1
+    one = {"keypoints": xy.tolist(), "keypoint_scores": [0.5] * 17}
+    source = put(tmp_path / "cam1", {"0.json": "[]", "1.json": json.dumps([one])})
+    (view,) = import_(take, source).values()
+    assert view.xy_px.shape[:2] == (2, 1)
+    np.testing.assert_array_equal(view.xy_px[1, 0], xy)
+
+
 def test_unknown_names_stay_and_are_unique(take: Take, tmp_path: Path) -> None:
     names = "Tail Base,tail-base,Left Ear"
     source = put(tmp_path / "cam1", {"0.json": frame([1, 1, 1, 2, 2, 1, 3, 3, 1])})
