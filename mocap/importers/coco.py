@@ -27,7 +27,8 @@ def kind(path: Path) -> str | None:
         return None
     content = read_json(path)
     if isinstance(content, dict):
-        return "clip" if "images" in content and isinstance(content.get("annotations"), list) else None
+        listed = all(isinstance(content.get(key), list) for key in ("images", "annotations"))
+        return "clip" if listed else None
     if not isinstance(content, list) or not content or not isinstance(content[0], dict):
         return None
     first = content[0]
@@ -110,7 +111,8 @@ def _names(
     """The file's own names of the body, in its category, where they are as many as the keypoints."""
     if options.keypoint_names:
         return names_for(count, options, where)
-    for category in content.get("categories", []):
+    categories = content.get("categories")
+    for category in categories if isinstance(categories, list) else []:
         own = category.get("keypoints") if isinstance(category, Mapping) else None
         if isinstance(own, list) and own:
             names = tuple(str(name) for name in own)

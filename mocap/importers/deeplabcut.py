@@ -69,10 +69,12 @@ def _csv(path: Path) -> tuple[NDArray[np.int64], list[Column], FloatArray]:
     heads = [row for row in rows[:4] if row[0].strip() in _HEADS]
     first = next((i for i, cell in enumerate(heads[0][1:], 1) if cell.strip()), 1)
     wide = len(heads[0])
-    columns = [tuple(row[index].strip() for row in heads) for index in range(first, wide)]
     body = rows[len(heads) :]
-    if any(len(row) != wide for row in body) or any(len(row) != wide for row in heads):
+    if any(len(row) != wide for row in (*heads, *body)):
         raise InputError("has rows of different lengths", where=path, todo="export it again")
+    if len(heads) not in (3, 4):
+        raise InputError("has no rows scorer, bodyparts, coords above its numbers", where=path)
+    columns = [tuple(row[index].strip() for row in heads) for index in range(first, wide)]
     frame = np.array([_frame_number("/".join(row[:first]), path) for row in body], dtype=np.int64)
     try:
         values = np.array([[float(cell) if cell else np.nan for cell in row[first:]] for row in body])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,7 +43,8 @@ def read(camera: str, files: Sequence[Path], options: Options) -> list[View]:
     numbers_of: list[int] = []
     for index, frame in enumerate(_frames(content) or []):
         number = _first(frame, ("frame", "frame_number", "frame_index", "frame_id"))
-        numbers_of.append(int(number) if isinstance(number, int | float) else index)
+        whole = isinstance(number, int) or (isinstance(number, float) and math.isfinite(number))
+        numbers_of.append(int(number) if whole else index)
         stamp = _first(frame, ("timestamp_ms", "timestamp", "time_ms"))
         if isinstance(stamp, int | float):
             times[numbers_of[-1]] = float(stamp) / 1000

@@ -66,7 +66,7 @@ def _person(entry: object, path: Path) -> FloatArray:
     """(K, 3) of an instance; its keypoints may have a third coordinate, which is not used."""
     if not isinstance(entry, Mapping) or not entry.get("keypoints"):
         return np.zeros((0, 3))
-    xy = numbers(entry["keypoints"], str(path))
+    xy = np.atleast_1d(numbers(entry["keypoints"], str(path)))
     score = numbers(entry.get("keypoint_scores", np.ones(len(xy))), str(path))
     if xy.ndim != 2 or xy.shape[1] < 2 or score.shape != xy.shape[:1]:
         raise InputError(f"keypoints {xy.shape} with scores {score.shape}", where=path)

@@ -15,6 +15,8 @@ from rigs.keypoints import KEYPOINT_SETS
 
 MOST_PEOPLE = 256
 """A frame with more is no recording of a performance, and would fill the memory."""
+_LAST_FRAME = 10**18
+"""Numbers of images run to 18 digits (time stamps in nanoseconds), and not further."""
 _FARTHEST_PX = 1e6
 """Coordinates beyond are no place near any image."""
 _BY_COUNT = {
@@ -86,6 +88,8 @@ def build_view(
         InputError: people of another number of keypoints, or far too many of them.
     """
     count = len(keypoint_names)
+    if wrong := [number for number in people if not 0 <= number < _LAST_FRAME]:
+        raise InputError(f"camera {camera}: {wrong[0]:.6g} is no frame number")
     frame = np.array(sorted(people), dtype=np.int64)
     real = [[p for p in people[int(number)] if len(p)] for number in frame]
     most = max((len(row) for row in real), default=0)

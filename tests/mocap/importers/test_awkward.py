@@ -118,6 +118,30 @@ def test_what_is_broken_is_one_line(take: Take, tmp_path: Path, files: dict[str,
     assert not (take.folder / "keypoints").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.json", '[{"image_id": 1e308, "keypoints": [1, 2, 1]}]', "is no frame number"),
+        ("a.json", '{"images": null, "annotations": []}', "no 2D results"),
+        ("a.json", '{"instance_info": [{"frame_id": -1, "instances": []}]}', "-1 is no frame number"),
+        ("a.json", '{"instance_info": [{"instances": [{"keypoints": -1}]}]}', "with scores"),
+        ("a.csv", "scorer,A,A\nbodyparts,n,n\ncoords,x\n", "rows of different lengths"),
+        ("a.csv", "scorer,A,A\n", "no rows scorer, bodyparts, coords"),
+        (
+            "a.csv",
+            "sync_index,cam_id,keypoint_id,img_loc_x,img_loc_y\n1,0,,3,4\n",
+            "without camera, point or frame",
+        ),
+    ],
+)
+def test_what_is_half_broken_is_one_line(
+    take: Take, tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        import_(take, tmp_path / name)
+
+
 @pytest.mark.parametrize("suffix", [".h5", ".slp"])
 def test_a_damaged_table_is_one_line(take: Take, tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"cam1{suffix}").write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
