@@ -51,7 +51,10 @@ def person_size(xy_px: FloatArray) -> FloatArray:
 
 
 def median_distance(a_px: FloatArray, b_px: FloatArray) -> FloatArray:
-    """Median distance of the keypoints that both (..., K, 2) have: (...) pixels, inf below three of them."""
+    """Median distance of the keypoints that both (..., K, 2) have: (...) pixels.
+
+    It is inf where both have fewer than three of them, or not all that a prop of fewer has.
+    """
     distance = np.sort(np.linalg.norm(a_px - b_px, axis=-1), axis=-1)  # NaN sorts to the end
     shared = np.isfinite(distance).sum(-1)
     fewest = min(_FEWEST_KEYPOINTS, a_px.shape[-2])
