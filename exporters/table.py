@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -60,18 +61,24 @@ def export_csv(take: Take, /, *, start_frame: int = 0, end_frame: int | None = N
 
 def _trc(character: Character, axes: Axes, frames: slice) -> bytes:
     motion = character.motion
-    xyz = axes.points(motion.joints[frames], WORLD)
-    count, rate = _count(character, xyz), f"{motion.mocap_framerate:.6g}"
-    names = motion.joint_names
+    _count(character, motion.joints[frames])
+    rate_hz = motion.mocap_framerate
+    return trc_text(character.name, motion.joint_names, motion.joints[frames], rate_hz, axes)
+
+
+def trc_text(name: str, markers: Sequence[str], xyz_world: FloatArray, rate_hz: float, axes: Axes) -> bytes:
+    """A TRC file of markers (T, K, 3) in our world, metres; one that is not known is left blank."""
+    xyz = axes.points(xyz_world, WORLD)
+    count, rate = len(xyz), f"{rate_hz:.6g}"
     head = [
-        f"PathFileType\t4\t(X/Y/Z)\t{character.name}.trc",
+        f"PathFileType\t4\t(X/Y/Z)\t{name}.trc",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
-        f"{rate}\t{rate}\t{count}\t{len(names)}\t{axes.unit}\t{rate}\t1\t{count}",
-        "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
-        "\t\t" + "\t".join(f"{axis}{number}" for number in range(1, len(names) + 1) for axis in "XYZ"),
+        f"{rate}\t{rate}\t{count}\t{len(markers)}\t{axes.unit}\t{rate}\t1\t{count}",
+        "Frame#\tTime\t" + "\t\t\t".join(markers) + "\t\t",
+        "\t\t" + "\t".join(f"{axis}{number}" for number in range(1, len(markers) + 1) for axis in "XYZ"),
         "",
     ]
-    time_s = np.arange(count) / motion.mocap_framerate
+    time_s = np.arange(count) / rate_hz
     left = [f"{frame + 1}\t{seconds:.8f}" for frame, seconds in enumerate(time_s)]
     rows = _rows(xyz.reshape(count, -1), _TRC_DECIMALS[axes.unit], "\t")
     lines = [*head, *(f"{a}\t{b}" for a, b in zip(left, rows, strict=True))]
@@ -87,7 +94,12 @@ def _csv(character: Character, frames: slice) -> bytes:
     values = np.concatenate(
         [motion.joints[frames].reshape(count, -1), motion.joint_std[frames], motion.contacts[frames]], axis=1
     )
-    left = [f"{seconds:.6f}" for seconds in motion.time_s[frames]]
+    return csv_text(motion.time_s[frames], names, values)
+
+
+def csv_text(time_s: FloatArray, names: Sequence[str], values: FloatArray) -> bytes:
+    """A CSV file of columns (T, n) beside the time in seconds; NaN is left blank."""
+    left = [f"{seconds:.6f}" for seconds in time_s]
     lines = [
         "time_s," + ",".join(names),
         *(f"{a},{b}" for a, b in zip(left, _rows(values, 6, ","), strict=True)),

@@ -39,6 +39,7 @@ DetectorName = Annotated[str | None, typer.Option(help="Family of networks; see 
 Quality = Annotated[
     str | None, typer.Option(help="fast, standard or best: network, and averaging with the mirror image.")
 ]
+Hands = Annotated[bool, typer.Option("--hands", help="Find the fingers, too; the setting detect.hands.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary for programs as the last line.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Tell more, and show tracebacks.")]
 
@@ -160,6 +161,7 @@ def run(
     take: TakeName = None,
     detector: DetectorName = None,
     quality: Quality = None,
+    hands: Hands = False,
     overrides: Overrides = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -167,7 +169,7 @@ def run(
     """Every missing or stale stage of every take, to the exports."""
     from mocap.pipeline import run as work
 
-    settings = [*_detecting(detector, quality), *(overrides or ())]
+    settings = [*_detecting(detector, quality, hands), *(overrides or ())]
     return _outcome(as_json, work(session, take=take, overrides=settings, progress=ProgressLine()))
 
 
@@ -198,6 +200,7 @@ def detect(
     take: TakeName = None,
     detector: DetectorName = None,
     quality: Quality = None,
+    hands: Hands = False,
     overrides: Overrides = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -205,14 +208,14 @@ def detect(
     """Find 2D keypoints in every view."""
     from mocap.pipeline import run_stage
 
-    settings = [*_detecting(detector, quality), *(overrides or ())]
+    settings = [*_detecting(detector, quality, hands), *(overrides or ())]
     return _outcome(
         as_json, run_stage("detect", session, take=take, overrides=settings, progress=ProgressLine())
     )
 
 
-def _detecting(detector: str | None, quality: str | None) -> list[str]:
-    """The settings that the two options stand for; ``--set`` goes over them."""
+def _detecting(detector: str | None, quality: str | None, hands: bool) -> list[str]:
+    """The settings that the options stand for; ``--set`` goes over them."""
     settings = [] if detector is None else [f"detect.detector={json.dumps(detector)}"]
     if quality is not None:
         from mocap.detect.network_family import QUALITIES
@@ -223,10 +226,31 @@ def _detecting(detector: str | None, quality: str | None) -> list[str]:
                 f"{quality!r} is no quality", where="--quality", todo=f"choose from {', '.join(QUALITIES)}"
             )
         settings += [f"detect.variant={quality}", f"detect.mirror={json.dumps(quality == 'best')}"]
-    return settings
+    return [*settings, "detect.hands=true"] if hands else settings
 
 
 _stage_command("reconstruct", "Triangulate the 2D keypoints.")
+
+
+_stage_command("reconstruct", "Triangulate the 2D keypoints.")
+
+
+@app.command()
+def detect(
+    session: SessionFolder,
+    take: TakeName = None,
+    hands: Hands = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Find 2D keypoints in every view."""
+    from mocap.pipeline import run_stage
+
+    settings = [*(overrides or ()), *(["detect.hands=true"] if hands else [])]
+    return _outcome(
+        as_json, run_stage("detect", session, take=take, overrides=settings, progress=ProgressLine())
+    )
 
 
 @app.command()
@@ -274,6 +298,42 @@ def export(
     )
 
 
+@app.command(name="import")
+def import_(
+    session: SessionFolder,
+    source: Annotated[Path, typer.Argument(metavar="PATH", help="Another tool's file or folder.")],
+    take: Annotated[str, typer.Option("--take", help="The take that gets the keypoints.")],
+    source_format: Annotated[
+        str | None, typer.Option("--format", help="openpose, deeplabcut …; by default the content says it.")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="The camera, where there is one.")] = None,
+    fps: Annotated[float | None, typer.Option(help="The rate that frame numbers count in.")] = None,
+    size: Annotated[str | None, typer.Option(help="Width x height of the images, as 1920x1080.")] = None,
+    keypoints: Annotated[
+        str | None, typer.Option(help="A keypoint set, or names separated by commas, in files' order.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace keypoints that are there.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Take over the 2D results of another tool."""
+    from mocap.commands import parsed_size
+    from mocap.import_take import import_keypoints
+
+    result = import_keypoints(
+        session,
+        source,
+        take=take,
+        format=source_format,
+        camera=camera,
+        fps=fps,
+        size_px=parsed_size(size),
+        keypoints=keypoints,
+        force=force,
+    )
+    return _say(as_json, vars(result), result.text())
+
+
 models = typer.Typer(help="Detector weights: list, pull, add.", no_args_is_help=True)
 app.add_typer(models, name="models")
 
@@ -316,6 +376,27 @@ def models_add(
 
     path = str(add(name, file, tuple(part.strip() for part in keypoints.split(",") if part.strip())))
     return _say(as_json, {"file": path}, path)
+
+
+@app.command()
+def evaluate(
+    found: Annotated[Path, typer.Argument(help="COCO results (JSON), or a folder of images to detect in.")],
+    truth: Annotated[Path, typer.Argument(help="COCO annotations of the same images.")],
+    overrides: Overrides = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Judge a 2D detector by COCO-style truth: AP, AR, F1, OKS, PCK, time of a frame."""
+    from mocap.evaluate import evaluate as work
+    from mocap.settings import Settings, with_overrides
+
+    result = vars(work(found, truth, settings=with_overrides(Settings(), overrides or ()).detect))
+    shown = {
+        name: value if isinstance(value, int) else round(value, 4)
+        for name, value in result.items()
+        if value is not None
+    }
+    return _say(as_json, result, as_text([shown]))
 
 
 @app.command()

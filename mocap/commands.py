@@ -93,3 +93,13 @@ def _known(values: Tensor) -> list[float] | None:
 
 def _cameras_file(path: Path) -> Path:
     return Session(path).cameras_file if Session(path).settings_file.is_file() else path
+
+
+def parsed_size(text: str | None) -> tuple[int, int] | None:
+    """Width and height of ``1920x1080``."""
+    if text is None:
+        return None
+    width, _, height = text.lower().replace(" ", "").partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InputError(f"{text!r} is no size", where="--size", todo="write it as 1920x1080")
+    return int(width), int(height)

@@ -186,6 +186,29 @@ def average_precision(
     )
 
 
+def average_recall(
+    found: Sequence[FoundPeople], truth: Sequence[LabelledPeople], *,
+    thresholds: Sequence[float] = OKS_THRESHOLDS, sigmas: Sequence[float] = COCO_SIGMAS,
+) -> NDArray[np.float64]:  # fmt: skip
+    """COCO's keypoint recall at each threshold; arguments and shape are those of ``average_precision``."""
+    matches = [_matches(f, t, thresholds, sigmas) for f, t in zip(found, truth, strict=True)]
+    asked = sum(int((~_ignored(people)).sum()) for people in truth)
+    hits = sum((right & ~skip).sum(1) for _, right, skip in matches)
+    return np.full(len(thresholds), np.nan) if not asked else np.asarray(hits) / asked
+
+
+def found_agreement(
+    found: Sequence[FoundPeople], truth: Sequence[LabelledPeople], *, threshold: float = 0.5,
+    sigmas: Sequence[float] = COCO_SIGMAS,
+) -> Agreement:  # fmt: skip
+    """Precision and recall (and their F1) of everybody who is found, a match at this similarity or more."""
+    matches = [_matches(f, t, (threshold,), sigmas) for f, t in zip(found, truth, strict=True)]
+    asked = sum(int((~_ignored(people)).sum()) for people in truth)
+    hits = sum(int((right & ~skip).sum()) for _, right, skip in matches)
+    given = sum(int((~skip).sum()) for _, _, skip in matches)
+    return Agreement(hits / given if given else 1.0, hits / asked if asked else 1.0)
+
+
 def _ignored(people: LabelledPeople) -> NDArray[np.bool_]:
     return ~people.labelled.any(1) | _crowd(people)
 

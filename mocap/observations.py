@@ -19,6 +19,8 @@ _BLAZEPOSE_SIGMA = (0.070, 0.042, 0.031, 0.019, 0.0078, 0.0060)
 """Deviation of a BlazePose coordinate by heatmap score, in body sizes; measured on rendered people."""
 _OTHER_SIGMA = 0.008
 """The same of other detectors at score 1; it grows as 1 / score."""
+_LEAST_SIZE = 0.05
+"""Image heights below which a size says nothing of the error: a prop of one point has none at all."""
 _SIZE_WINDOW_S = 1.0
 """A crouching person is as large as they were standing within this time before or after."""
 
@@ -69,7 +71,7 @@ def gather(
         period_s = 1 / frame_rate(view.time_s)
         xy = resample(taken_s[name][there], view.xy_px[there, row], time_s, period_s=period_s)
         score = resample(taken_s[name][there], view.score[there, row], time_s, period_s=period_s)
-        size = _lasting_size(xy, rate_hz)
+        size = np.maximum(_lasting_size(xy, rate_hz), _LEAST_SIZE * view.size_px[1])
         all_xy.append(xy)
         all_sigma.append(deviation(score, names) * size[:, None])
         all_size.append(size)

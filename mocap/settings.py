@@ -104,6 +104,8 @@ class DetectSettings:
     """Also run on the mirror image and average: doubles the time, lowers the error."""
     max_people: int = 4
     """Most people looked for in one image."""
+    hands: bool = False
+    """Also find the fingers: 21 points of each hand, on re-crops around the wrists."""
     search_interval_s: float = 2.0
     """How long somebody who joins others in the image may stay unnoticed, seconds."""
 

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING
 
+from mocap.bodiless import no_body
 from mocap.errors import InputError
 from mocap.take import Take
 
@@ -95,7 +96,7 @@ _NEEDED = {
     "detect": (lambda take: take.clips(), "clips of the cameras: <camera>.mp4"),
     "reconstruct": (lambda take: take.keypoints_files(), "keypoints; run mocap detect"),
     "fit": (lambda take: take.points_file.is_file(), "points.npz; run mocap reconstruct"),
-    "export": (lambda take: take.motion_files(), "a motion; run mocap fit"),
+    "export": (lambda take: take.motion_files() or no_body(take), "a motion; run mocap fit"),
 }
 
 

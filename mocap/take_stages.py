@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mocap.bodiless import no_body, point_sets
 from mocap.outcome import Outcome, left_alone, unless_fresh
 from mocap.progress import Progress
 from mocap.settings import Settings
@@ -112,6 +113,8 @@ def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
 
     if not take.points_file.is_file():
         return Outcome()
+    if (reason := no_body(take)) is not None:
+        return Outcome(summary={f"{take.name} fit": {"warnings": (reason,)}})
     shape_file = Path(settings.fit.shape) if settings.fit.shape else None
     pixels = {"cameras": take.cameras_file, "sync": take.sync_file}
     pixels |= {f"keypoints {name}": path for name, path in take.keypoints_files().items()}
@@ -153,7 +156,7 @@ def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
 
     motion_files = take.motion_files()
     if not motion_files:
-        return Outcome()
+        return _export_points(take, settings) if no_body(take) else Outcome()
     stage = Stage(
         "export",
         {f"motion {name}": path for name, path in motion_files.items()},
@@ -172,6 +175,30 @@ def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
             for name in settings.export.formats:
                 named = {"rig": settings.export.rig} if "rig" in exporters.format_options(name) else {}
                 exporters.export(content, take.export_folder / person, format=name, **named)
+        return Outcome()
+
+    outcome = unless_fresh(take.record, stage, f"{take.name} export", work)
+    return outcome + Outcome(files=tuple(take.export_files()))
+
+
+def _export_points(take: Take, settings: Settings) -> Outcome:
+    """Points without a body, in those of the wanted formats that hold them, else in all that do."""
+    from exporters.points import POINT_FORMATS, export_points
+    from mocap import files
+
+    formats = [name for name in settings.export.formats if name in POINT_FORMATS] or list(POINT_FORMATS)
+    stage = Stage(
+        "export points",
+        {"points": take.points_file},
+        {"formats": formats},
+        lambda: [path for path in take.export_files() if path.stem.startswith("points")],
+    )
+
+    def work() -> Outcome:
+        for points in point_sets(take.load_points()):
+            for name in formats:
+                for file, content in export_points(points, name).items():
+                    files.write_atomic(take.export_folder / file, content)
         return Outcome()
 
     outcome = unless_fresh(take.record, stage, f"{take.name} export", work)

@@ -17,7 +17,7 @@ _LONGEST_LOSS_S = 0.3
 _CROWDED = 0.2
 """Body sizes between two people within which one may be taken for the other."""
 _FEWEST_KEYPOINTS = 3
-"""Fewer keypoints are no person."""
+"""Fewer keypoints are no person, unless they are all that a prop has."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,17 @@ def person_size(xy_px: FloatArray) -> FloatArray:
 
 
 def median_distance(a_px: FloatArray, b_px: FloatArray) -> FloatArray:
-    """Median distance of the keypoints that both (..., K, 2) have: (...) pixels, inf below three of them."""
+    """Median distance of the keypoints that both (..., K, 2) have: (...) pixels.
+
+    It is inf where both have fewer than three of them, or not all that a prop of fewer has.
+    """
     distance = np.sort(np.linalg.norm(a_px - b_px, axis=-1), axis=-1)  # NaN sorts to the end
     shared = np.isfinite(distance).sum(-1)
+    fewest = min(_FEWEST_KEYPOINTS, a_px.shape[-2])
     middle = np.maximum(shared - 1, 0)[..., None]
     low = np.take_along_axis(distance, middle // 2, -1)[..., 0]
     high = np.take_along_axis(distance, (middle + 1) // 2, -1)[..., 0]
-    return np.where(shared >= _FEWEST_KEYPOINTS, (low + high) / 2, np.inf)
+    return np.where(shared >= fewest, (low + high) / 2, np.inf)
 
 
 def tracklets(camera: str, keypoints: CameraKeypoints) -> list[Tracklet]:
@@ -67,7 +71,8 @@ def tracklets(camera: str, keypoints: CameraKeypoints) -> list[Tracklet]:
     taken for the other, tracklets end and new ones begin: who is who afterwards is for the other views to
     say. The order of the rows does not matter.
     """
-    people = np.isfinite(keypoints.xy_px).all(-1).sum(-1) >= _FEWEST_KEYPOINTS  # (F, P)
+    fewest = min(_FEWEST_KEYPOINTS, len(keypoints.keypoint_names))
+    people = np.isfinite(keypoints.xy_px).all(-1).sum(-1) >= fewest  # (F, P)
     size = person_size(keypoints.xy_px)
     crowded = _crowded(keypoints.xy_px, size, people)
     alive: list[_Open] = []

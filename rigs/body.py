@@ -197,7 +197,7 @@ class Body:
         Raises:
             RigError: unknown set or keypoint, or a body that has no surface keypoints.
         """
-        return self._model(tuple(names), placements(set_name, names))
+        return self._model(tuple(names), placements(set_name, names, self.joint_names))
 
     def _model(self, names: tuple[str, ...], places: Sequence[Placement]) -> KeypointModel:
         """Mixes of keypoints and joints, with their constant offsets."""

@@ -20,29 +20,72 @@ _FEET: Final = (
     *("right_big_toe", "right_small_toe", "right_heel"),
 )
 
+_BLAZEPOSE: Final = (
+    *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
+    *("right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear"),
+    *("mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
+    *("left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index"),
+    *("left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee"),
+    *("left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index"),
+)
+_FACE68: Final = tuple(f"face_{number}" for number in range(68))
+_FINGERS: Final = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+_HAND21: Final = ("hand_root", *(f"{finger}{joint}" for finger in _FINGERS for joint in (1, 2, 3, 4)))
+_HALPE26: Final = (  # the feet alternate left and right here, unlike WholeBody
+    *(*_COCO, "head_top", "neck", "mid_hip", "left_big_toe", "right_big_toe"),
+    *("left_small_toe", "right_small_toe", "left_heel", "right_heel"),
+)
+
+
+def hand_names(side: str) -> tuple[str, ...]:
+    """The 21 points of a hand as COCO-WholeBody names them: root, then thumb to little finger, base to tip.
+
+    Args:
+        side: left, right, or empty for a hand of unknown side.
+    """
+    return tuple(f"{side}_{name}" if side else name for name in _HAND21)
+
+
+_HANDS42: Final = (*hand_names("left"), *hand_names("right"))
+
 KEYPOINT_SETS: Final[dict[str, tuple[str, ...]]] = {
     "coco17": _COCO,
     # the first 23 of the 133: hands and face are no part of these bodies
     "coco_wholebody23": (*_COCO, *_FEET),
-    # the feet alternate left and right here, unlike WholeBody
-    "halpe26": (
-        *(*_COCO, "head_top", "neck", "mid_hip", "left_big_toe", "right_big_toe"),
-        *("left_small_toe", "right_small_toe", "left_heel", "right_heel"),
-    ),
+    "halpe26": _HALPE26,
     "body25": (
         *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
         *("left_shoulder", "left_elbow", "left_wrist", "mid_hip", "right_hip", "right_knee", "right_ankle"),
         *("left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear", *_FEET),
     ),
     "body25b": (*_COCO, "upper_neck", "head_top", *_FEET),
-    "blazepose33": (
-        *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
-        *("right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear"),
-        *("mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
-        *("left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index"),
-        *("left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee"),
-        *("left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index"),
+    "blazepose33": _BLAZEPOSE,
+    # BlazePose with the hands of its makers' hand network
+    "blazepose75": (*_BLAZEPOSE, *_HANDS42),
+    "coco_wholebody133": (*_COCO, *_FEET, *_FACE68, *_HANDS42),
+    "halpe136": (*_HALPE26, *_FACE68, *_HANDS42),
+    "openpose18": (
+        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
+        *("left_shoulder", "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle"),
+        *("left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear"),
     ),
+    "openpose_mpi15": (
+        *("head_top", "neck", "right_shoulder", "right_elbow", "right_wrist"),
+        *("left_shoulder", "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle"),
+        *("left_hip", "left_knee", "left_ankle", "chest"),
+    ),
+    "mpii16": (
+        *("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"),
+        *("mid_hip", "thorax", "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+    ),
+    "h36m17": (
+        *("mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("spine", "thorax", "neck_base", "head_top", "left_shoulder", "left_elbow", "left_wrist"),
+        *("right_shoulder", "right_elbow", "right_wrist"),
+    ),
+    "hand21": _HAND21,
+    "hands42": _HANDS42,
 }
 """Names in the order in which each set's files and networks list them."""
 
@@ -63,6 +106,16 @@ LIMBS: Final[tuple[tuple[str, str], ...]] = (
     *(("left_wrist", "left_thumb"), ("right_wrist", "right_thumb")),
     *(("nose", "left_eye"), ("left_eye", "left_ear"), ("nose", "right_eye"), ("right_eye", "right_ear")),
     *(("nose", "neck"), ("neck", "mid_hip"), ("upper_neck", "head_top")),
+    *(
+        (f"{side}{first}", f"{side}{second}")
+        for side in ("left_", "right_", "")
+        for finger in _FINGERS
+        for first, second in zip(
+            ("hand_root", *(f"{finger}{joint}" for joint in (1, 2, 3))),
+            (f"{finger}{joint}" for joint in (1, 2, 3, 4)),
+            strict=True,
+        )
+    ),
 )
 """Lines that show a person when drawn; a set uses those whose two ends it has."""
 
@@ -89,9 +142,33 @@ def canonical_names(names: Sequence[str]) -> tuple[str, ...]:
         names: any spellings.
 
     Returns:
-        As many names; one that belongs to no set is only turned into lower case with underscores.
+        As many names; one that belongs to no set is only turned into lower case with underscores, and so is
+        one whose name in the sets another one of them has already: a dog's ``crown`` beside its ``head``.
     """
-    return tuple(_SPELLINGS.get(_squash(name), _snake(name)) for name in names)
+    known = [_SPELLINGS.get(_squash(name)) for name in names]
+    plain = [_snake(name) for name in names]
+    taken = {name for name, own in zip(known, plain, strict=True) if name == own}
+    result: list[str] = []
+    for name, own in zip(known, plain, strict=True):
+        free = name is not None and (name == own or name not in taken)
+        result.append(name if name is not None and free else own)
+        taken.add(result[-1])
+    return tuple(result)
+
+
+_PERSON_PAIRS: Final = (("shoulder", "hip"), ("wrist", "ankle"))
+_NO_PERSON: Final = ("tail", "paw", "hoof", "wing", "beak", "snout", "fin", "withers", "abdomen", "antenna")
+
+
+def is_person(names: Sequence[str]) -> bool:
+    """Whether keypoints of these names (canonical) can place a human body.
+
+    A person has two shoulders or two hips, and two wrists or two ankles; animals that borrow such names have
+    paws and tails beside them.
+    """
+    has = set(names)
+    paired = all(any({f"left_{part}", f"right_{part}"} <= has for part in choice) for choice in _PERSON_PAIRS)
+    return paired and not any(word in _NO_PERSON for name in names for word in name.split("_"))
 
 
 def limbs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:

@@ -42,6 +42,16 @@ JOINT_LIMITS_DEG: Final[dict[str, tuple[_Range, _Range, _Range]]] = {
     # the forearm's twist lives in the wrist; radial and ulnar; flexion and extension
     "left_wrist": ((-85, 80), (-25, 35), (-80, 70)),
     "left_hand": ((-10, 10), (-15, 15), (-90, 20)),
+    # knuckles spread and curl, the joints after them are hinges; the thumb's axes are its own, and free
+    **{
+        f"left_{finger}{part}": ends
+        for finger in ("index", "middle", "ring", "pinky")
+        for part, ends in (
+            (1, ((-15, 15), (-25, 25), (-95, 30))),
+            (2, ((-8, 8), (-8, 8), (-115, 10))),
+            (3, ((-8, 8), (-8, 8), (-90, 15))),
+        )
+    },
 }
 """Lower and upper end of x, y, z in degrees; the left side and the middle, the right is its mirror image."""
 

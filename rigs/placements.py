@@ -15,7 +15,7 @@ COCO's tradition have the surface keypoints themselves.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -105,10 +105,20 @@ _BLAZEPOSE: Final[dict[str, Placement]] = {
 }
 
 
+_SAME_BODY: Final = {
+    "blazepose75": "blazepose33",
+    "coco_wholebody133": "coco_wholebody23",
+    "halpe136": "halpe26",
+}
+"""Sets that are another one with hands and face beside it."""
+
+
 def _learned(set_name: str, table: dict[str, Placement]) -> dict[str, Placement]:
     """A table with the offsets and deviations that were learned for its keypoints."""
     content: dict[str, Any] = json.loads(OFFSETS_FILE.read_text(encoding="utf-8"))
-    found: dict[str, dict[str, Any]] = content["sets"].get(set_name, {}).get("keypoints", {})
+    found: dict[str, dict[str, Any]] = (
+        content["sets"].get(_SAME_BODY.get(set_name, set_name), {}).get("keypoints", {})
+    )
 
     def with_offset(name: str, place: Placement) -> Placement:
         if name not in found:
@@ -120,16 +130,58 @@ def _learned(set_name: str, table: dict[str, Placement]) -> dict[str, Placement]
 
 
 _TABLES: Final = {
-    name: _learned(name, _BLAZEPOSE if name == "blazepose33" else _COMMON) for name in KEYPOINT_SETS
+    name: _learned(name, _BLAZEPOSE if name.startswith("blazepose") else _COMMON) for name in KEYPOINT_SETS
 }
 
 
-def placements(set_name: str, names: Sequence[str]) -> list[Placement]:
+_FINGER_JOINTS: Final = {
+    "thumb": "thumb",
+    "forefinger": "index",
+    "middle_finger": "middle",
+    "ring_finger": "ring",
+    "pinky_finger": "pinky",
+}
+"""Fingers as keypoints and as joints of SMPL-H and SMPL-X are named."""
+
+
+def _fingers(joint_names: Container[str]) -> dict[str, Placement]:
+    """Where a hand's points lie: on the joints of a body that has fingers, else knuckles on the skin."""
+    table = {"left_hand_root": Placement(("joint:left_wrist",), sigma_m=LOOSE_M)}
+    for finger, bone in _FINGER_JOINTS.items():
+        if f"left_{bone}1" in joint_names:
+            for part in (1, 2, 3):
+                table[f"left_{finger}{part}"] = Placement((f"joint:left_{bone}{part}",))
+            table[f"left_{finger}4"] = Placement((f"left_{bone}_tip",), turns_with=(f"left_{bone}3",))
+        else:
+            # the thumb's knuckle on the skin is its second joint
+            part = 2 if finger == "thumb" else 1
+            table[f"left_{finger}{part}"] = Placement((f"left_{bone}_knuckle",), sigma_m=LOOSE_M)
+    return table
+
+
+def _table(set_name: str, joint_names: Container[str]) -> dict[str, Placement]:
+    """The places of a set's keypoints of the left side and the middle, on a body of these joints."""
+    return _fingers(joint_names) | _TABLES[set_name]
+
+
+def placed(set_name: str, joint_names: Container[str] = ()) -> tuple[str, ...]:
+    """The keypoints of a set whose place on the body is known: those of the face are not.
+
+    Args:
+        set_name: a key of ``KEYPOINT_SETS``.
+        joint_names: of the body; one with fingers has places for all of theirs.
+    """
+    table = _table(set_name, joint_names)
+    return tuple(n for n in KEYPOINT_SETS[set_name] if n in table or mirrored_name(n) in table)
+
+
+def placements(set_name: str, names: Sequence[str], joint_names: Container[str] = ()) -> list[Placement]:
     """Where the keypoints of a set lie on the body.
 
     Args:
         set_name: a key of ``KEYPOINT_SETS``.
         names: keypoints of the set in any known spelling.
+        joint_names: of the body.
 
     Raises:
         RigError: a set or a keypoint that is not known; the message lists what is.
@@ -137,9 +189,9 @@ def placements(set_name: str, names: Sequence[str]) -> list[Placement]:
     if set_name not in KEYPOINT_SETS:
         raise RigError(f"no keypoint set {set_name!r}; known are {', '.join(KEYPOINT_SETS)}")
     canonical = canonical_names(names)
-    unknown = [name for name in canonical if name not in KEYPOINT_SETS[set_name]]
+    unknown = [name for name in canonical if name not in placed(set_name, joint_names)]
     if unknown:
-        has = ", ".join(KEYPOINT_SETS[set_name])
+        has = ", ".join(placed(set_name, joint_names))
         raise RigError(f"keypoint set {set_name} has no {', '.join(unknown)}; it has {has}")
-    table = _TABLES[set_name]
+    table = _table(set_name, joint_names)
     return [table[name] if name in table else table[mirrored_name(name)].mirrored() for name in canonical]

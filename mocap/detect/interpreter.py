@@ -17,9 +17,10 @@ class Network:
     Args:
         path: the tflite file.
         outputs: shapes, without the batch axis, of the outputs to return; they must be told apart by it.
+        first: of several outputs of one shape the first is meant.
     """
 
-    def __init__(self, path: Path, outputs: tuple[tuple[int, ...], ...]) -> None:
+    def __init__(self, path: Path, outputs: tuple[tuple[int, ...], ...], *, first: bool = False) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
@@ -33,9 +34,9 @@ class Network:
             )
             raise InputError(what, where=path, todo=todo) from error
         self._input = self._interpreter.get_input_details()[0]["index"]
-        by_shape = {
-            tuple(int(n) for n in out["shape"][1:]): out for out in self._interpreter.get_output_details()
-        }
+        details = self._interpreter.get_output_details()
+        listed = reversed(details) if first else details
+        by_shape = {tuple(int(n) for n in out["shape"][1:]): out for out in listed}
         missing = [shape for shape in outputs if shape not in by_shape]
         if missing:
             raise InputError(

@@ -27,7 +27,7 @@ class Candidates:
     box: Floats
     """(N, 4) left, top, right, bottom in uv of the square image."""
     points: Floats
-    """(N, 4, 2) uv; the first is the hip centre, the second tells size and direction."""
+    """(N, n, 2) uv; of people the hip centre first, then a point that tells size and direction."""
     score: Floats
     """(N,) in [0, 1]."""
 
@@ -73,7 +73,9 @@ def merge_overlapping(found: Candidates) -> Candidates:
         points.append(np.tensordot(weight, found.points[group], 1))
         scores.append(found.score[group[0]])
     return Candidates(
-        np.array(boxes).reshape(-1, 4), np.array(points).reshape(-1, 4, 2), np.array(scores, dtype=float)
+        np.array(boxes).reshape(-1, 4),
+        np.array(points).reshape(-1, *found.points.shape[1:]),
+        np.array(scores, dtype=float),
     )
 
 

@@ -172,5 +172,38 @@ MODELS: dict[str, Model] = {
             ),
         ),
     ),
+    "hands-palm": Model(
+        "hands",
+        "palm",
+        "regions of hands",
+        2339846,
+        "Apache-2.0",
+        (
+            _pip(
+                "palm_detection/palm_detection_full.tflite",
+                "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+            ),
+        ),
+    ),
+    "hands-landmarks": Model(
+        "hands",
+        "full",
+        "hands42",
+        5478917,
+        "Apache-2.0",
+        (
+            _pip(
+                "hand_landmark/hand_landmark_full.tflite",
+                "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+            ),
+            Source(
+                "npm",
+                "@mediapipe/hands",
+                "0.4.1675469240",
+                "package/hand_landmark_full.tflite",
+                "8c026882c9ec059ce0f8e75266bee5a9a23c341a40e0000df755374d3d1b9b68",
+            ),
+        ),
+    ),
 }
 """Weights by name."""

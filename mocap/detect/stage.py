@@ -16,6 +16,7 @@ import numpy as np
 
 from mocap.detect.crew import Crew
 from mocap.detect.detector import DetectorFamily
+from mocap.detect.hands import hand_files
 from mocap.detect.models import sha256_of
 from mocap.detect.worker import Job
 from mocap.errors import ConfigError
@@ -73,7 +74,7 @@ def detect(
     """
     family = _family(settings)
     opened = {camera: open_clip(path) for camera, path in clips.items()}
-    files = family.files(settings)
+    files = family.files(settings) | (hand_files() if settings.hands else {})
     hashes = {role: sha256_of(path) for role, path in files.items()}
     jobs = {
         camera: Job(

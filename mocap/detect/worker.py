@@ -111,11 +111,13 @@ def _detector(job: Job) -> Detector:
     import cv2
 
     from mocap.detect import DETECTORS
+    from mocap.detect.hands import with_hands
 
     cv2.setNumThreads(1)
     settings = DetectSettings(**job.settings)
     files = {role: Path(path) for role, path in job.files.items()}
-    return DETECTORS[settings.detector].create(files, settings)
+    body = DETECTORS[settings.detector].create(files, settings)
+    return with_hands(body, files) if settings.hands else body
 
 
 class _Messages(logging.Handler):

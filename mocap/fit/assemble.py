@@ -25,6 +25,7 @@ from rigs.body import Body
 from rigs.keypoint_model import KeypointModel
 from rigs.keypoints import KEYPOINT_SETS, canonical_names
 from rigs.limits import joint_limits
+from rigs.placements import placed
 
 _WALL_SLACK_RAD = math.radians(5.0)
 """People differ: a wall begins this far beyond the published range."""
@@ -95,7 +96,7 @@ def keypoints_on_body(body: Body, names: Sequence[str]) -> tuple[KeypointModel, 
         InputError: hardly any name is known.
     """
     canonical = canonical_names(names)
-    known = {name: [c in members for c in canonical] for name, members in KEYPOINT_SETS.items()}
+    known = {name: [c in placed(name, body.joint_names) for c in canonical] for name in KEYPOINT_SETS}
     best = max(known, key=lambda name: sum(known[name]))
     which = [index for index, has in enumerate(known[best]) if has]
     if len(which) < 4:

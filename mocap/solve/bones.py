@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocap.keypoints import FloatArray
+from rigs.keypoints import hand_names, limbs
 
 _CLUSTERS = (
     ("nose", "eye", "ear", "mouth", "head", "neck"),
@@ -45,6 +46,7 @@ _BENDING = (
     ("right_shoulder", "right_hip"),
 )
 """Distances across joints of the trunk, which bend a little in everybody."""
+_FINGER_JOINTS = frozenset(hand_names("")[1:])
 _BENDING_M = 0.02
 """How much they do, at the least."""
 _LARGEST_M = 0.015
@@ -82,11 +84,16 @@ def candidates(names: Sequence[str]) -> list[tuple[int, int]]:
     index = {name: place for place, name in enumerate(names)}
     pairs = _among(names, (*_TRUNK, *_BENDING))
     for words in _CLUSTERS:
-        members = [name for name in names if any(word in name.split("_") or word in name for word in words)]
+        members = [
+            name
+            for name in names
+            if any(word in name.split("_") or word in name for word in words) and not _is_finger(name)
+        ]
         paired = words[0] in ("ankle", "wrist")
         for a, b in combinations(members, 2):
             if not paired or _side(a) == _side(b):
                 pairs.add(_ordered(index[a], index[b]))
+    pairs |= {_ordered(a, b) for a, b in limbs(names) if _is_finger(names[a]) or _is_finger(names[b])}
     for a, b in combinations(names, 2):
         sides = {_side(a), _side(b)}
         for upper, lower in _BONES:
@@ -95,6 +102,11 @@ def candidates(names: Sequence[str]) -> list[tuple[int, int]]:
             ):
                 pairs.add(_ordered(index[a], index[b]))
     return sorted(pairs)
+
+
+def _is_finger(name: str) -> bool:
+    """Whether this is a joint of a finger, which bends against all but its neighbours."""
+    return name.removeprefix("left_").removeprefix("right_") in _FINGER_JOINTS
 
 
 def fit_bones(

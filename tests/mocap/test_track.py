@@ -15,7 +15,9 @@ def test_median_distance_of_shared_keypoints() -> None:
     b = np.array([[1.0, 0], [2.0, 0], [900.0, 0], [4.0, 0], [np.nan, 0]])
     assert median_distance(a, b) == 3.0
     assert median_distance(a[:3], b[:3]) == 2.0
-    assert median_distance(a[:2], b[:2]) == np.inf
+    two_of_three = np.array([[1.0, 0], [2.0, 0], [np.nan, 0]])
+    assert median_distance(a[:3], two_of_three) == np.inf
+    assert median_distance(a[:2], b[:2]) == 1.5  # a prop of two points has no more
 
 
 def row_of(view: CameraKeypoints, truth: np.ndarray, frame: int) -> int:

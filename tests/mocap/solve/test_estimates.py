@@ -109,7 +109,7 @@ def test_bones_are_as_constant_as_they_are() -> None:
     np.testing.assert_allclose(bones.length, truth, atol=5e-4)
 
 
-@pytest.mark.parametrize("name", sorted(KEYPOINT_SETS))
+@pytest.mark.parametrize("name", sorted(set(KEYPOINT_SETS) - {"hand21", "hands42"}))
 def test_every_known_set_has_bones_on_both_sides(name: str) -> None:
     names = KEYPOINT_SETS[name]
     pairs = {frozenset((names[a], names[b])) for a, b in candidates(names)}
