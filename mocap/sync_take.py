@@ -46,16 +46,28 @@ def rig_of(take: Take) -> Rig:
 def clock_of(take: Take, rig: Rig, settings: SyncSettings) -> Clock:
     """Find the clocks of a take, and tell the log what the user should know."""
     from mocap.clocks import Footage, find_clocks
+    from mocap.clocks.combine import guesses
     from mocap.clocks.recorded import recorded
+    from mocap.clocks.sound import clocks_from_sound, listen
     from mocap.threads import one_thread
     from mocap.video import open_clip
 
     clips, keypoints = take.clips(), take.keypoints_files()
+    looked_for = settings.find and not set(clips) <= set(settings.offsets_s)
+    sounds = {name: listen(path) for name, path in clips.items()} if looked_for else {}
+    heard = {name: sound for name, sound in sounds.items() if sound is not None}
+    labels = {name: recorded(path, open_clip(path).rate_hz) for name, path in clips.items()}
+    starts = {
+        name: (one.start_s, one.std_s, one.source) for name, one in labels.items() if one.start_s is not None
+    }
+    guess_s = guesses(starts, list(heard))
+    sound = clocks_from_sound(heard, guess_s, settings.max_shift_s) if len(heard) > 1 else None
     footage = Footage(
         sorted({*clips, *keypoints}),
-        {name: recorded(path, open_clip(path).rate_hz) for name, path in clips.items()},
+        labels,
         {name: take.load_keypoints(name) for name in keypoints} if rig.cameras else {},
         rig.cameras,
+        sound,
     )
     with one_thread():
         clock = find_clocks(footage, settings)

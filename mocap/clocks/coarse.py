@@ -63,7 +63,7 @@ class Agreement:
 def rays_of(view: CameraKeypoints, camera: Cameras, which: Sequence[int]) -> Rays:
     """Viewing rays of some keypoints; rows without anybody are left out."""
     xy = view.xy_px[:, :, list(which)]
-    keep = np.isfinite(xy).all(-1).any((0, 2))
+    keep = np.any(np.isfinite(xy).all(axis=-1), axis=(0, 2))
     xy = xy[:, keep]
     found = camera.rays(torch.as_tensor(xy.reshape(1, -1, 2)))
     direction = found.direction_world.numpy().reshape(*xy.shape[:-1], 3).astype(np.float32)
@@ -116,8 +116,8 @@ def _votes(
     """(A, L) mean agreement of the people of both frames, and where both frames hold somebody."""
     baseline = (second.origin - first.origin).astype(np.float32)
     total = np.zeros(frame.shape, np.float32)
-    seen_a = np.isfinite(first.angle[anchor])  # (A, P)
-    seen_b = np.isfinite(second.angle)[frame].any(-1)
+    seen_a = ~np.isnan(first.angle[anchor])  # (A, P)
+    seen_b = np.any(np.isfinite(second.angle[frame]), axis=-1)
     for person in range(first.direction.shape[1]):
         best = np.zeros(frame.shape, np.float32)
         for other in range(second.direction.shape[1]):
@@ -131,7 +131,7 @@ def _votes(
             )
             best = np.maximum(best, pair)
         total += best
-    both = inside & seen_a.any(1)[:, None] & seen_b
+    both = inside & np.any(seen_a, axis=1, keepdims=True) & seen_b
     return total / np.maximum(seen_a.sum(1), 1)[:, None], both
 
 

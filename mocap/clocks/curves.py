@@ -49,7 +49,7 @@ def course(
     near = first[:, None] + np.arange(count)  # (T, N)
     away = (time_s[near] - at_s[:, None]) / width_s
     kernel = np.where(np.abs(away) < 1, (1 - np.abs(away) ** 3).clip(0) ** 3, 0.0)
-    seen = np.isfinite(xy_px).all(-1)[near]  # (T, N, K)
+    seen = ~np.isnan(xy_px[near].sum(-1))  # (T, N, K)
     weight = kernel[..., None] * seen
     powers = np.stack([np.ones_like(away), away, away**2], -1)  # (T, N, 3)
     products = (powers[..., :, None] * powers[..., None, :]).reshape(*away.shape, 9)

@@ -17,7 +17,9 @@ from mocap.clocks.combine import (
     start_together,
     without_idle_drift,
 )
+from mocap.clocks.motion import MotionClocks, clocks_from_motion
 from mocap.clocks.recorded import Recorded
+from mocap.clocks.sound import travelled
 from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints
 from mocap.settings import SyncSettings
@@ -28,6 +30,12 @@ _TOGETHER = "assumed: the clips start together"
 _CONFIRMED = "the clips start together, as motion or sound confirm"
 _FAR_APART_S = 3.0
 """Times of recording that differ by more say that clips did not start together."""
+_TRAVEL_STD_S = 0.003
+"""Standard deviation of an offset by sound whose way is not known: a metre more or less."""
+_FROM_PEOPLE_STD_S, _FROM_ONE_STD_S = 0.001, 0.0003
+"""The same where it comes from the people, who stand here or there, and where it reached all at once."""
+_TELLS = 6.0
+"""Twice the logarithm of the odds from which the motion decides which of the two it was."""
 _FLOOR_S = 0.0005
 """Part of every standard deviation: what a detector's errors have in common with the motion."""
 
@@ -72,17 +80,19 @@ def find_clocks(footage: Footage, settings: SyncSettings) -> Clock:
     clock = _assumed(footage, settings)
     if not settings.find or set(names) <= set(settings.offsets_s):
         return clock
-    motion, strangers, notes = _motion(footage, clock, settings)
-    notes = [*notes]
+    notes: list[str] = []
     evidence: list[Evidence] = []
-    estimate = _weighed(motion, footage.sound, evidence, notes)
+    found = _motion(footage, clock, settings)
+    motion = _estimate(found, notes)
+    sound = _placed_sound(footage, motion, found, notes)
+    estimate = _weighed(motion, sound, evidence, notes)
+    strangers = found.strangers if found is not None and motion is not None else {}
     left_out = {name: why for name, why in strangers.items() if name not in settings.offsets_s}
     notes += [f"{name} is left out: {why}; {_ADVICE}" for name, why in left_out.items()]
     if estimate is not None:
         clock = _settled(clock, estimate, settings, notes)
-    reach = {
-        name: replace(clock.cameras[name], std_s=settings.max_shift_s / math.sqrt(3)) for name in left_out
-    }
+    lost_s = settings.max_shift_s / math.sqrt(3)
+    reach = {name: replace(clock.cameras[name], std_s=lost_s) for name in left_out}
     return Clock({**clock.cameras, **reach}, left_out, tuple(notes), tuple(evidence))
 
 
@@ -119,33 +129,73 @@ def _assumed(footage: Footage, settings: SyncSettings) -> Clock:
     return Clock(clocks)
 
 
-def _motion(
-    footage: Footage, clock: Clock, settings: SyncSettings
-) -> tuple[Estimate | None, dict[str, str], list[str]]:
-    """What the people's motion says, cameras that fit nowhere, and notes."""
-    from mocap.clocks.motion import clocks_from_motion
-
+def _motion(footage: Footage, clock: Clock, settings: SyncSettings) -> MotionClocks | None:
+    """What the people's motion says; None without calibrated cameras or anything seen."""
     seen = {name: view for name, view in footage.keypoints.items() if len(view.time_s) > 4}
     if footage.cameras is None or len(seen) < 2:
-        return None, {}, []
+        return None
     guess = {name: clock.cameras[name].offset_s for name in seen}
-    if footage.sound is not None and clock.cameras[footage.sound.names[0]].source != _TOLD:
-        base = guess.get(footage.sound.names[0], 0.0)
-        heard = zip(footage.sound.names, footage.sound.offset_s, strict=True)
-        guess |= {name: base + float(own) for name, own in heard if name in seen}
-    found = clocks_from_motion(seen, footage.cameras, guess, settings.max_shift_s)
+    if footage.sound is not None:
+        heard = dict(zip(footage.sound.names, footage.sound.offset_s.tolist(), strict=True))
+        base = clock.cameras[footage.sound.names[0]].offset_s
+        guess |= {name: base + own for name, own in heard.items() if name in seen}
+    return clocks_from_motion(seen, footage.cameras, guess, settings.max_shift_s)
+
+
+def _estimate(found: MotionClocks | None, notes: list[str]) -> Estimate | None:
+    """The motion's offsets and drifts, with what the user should know of them."""
+    if found is None:
+        return None
     if found.tuned is None:
-        return None, {}, ["the motion of the people says nothing about the clocks: too little is seen of it"]
-    notes = [
+        notes.append(
+            "the motion of the people says nothing about the clocks: too little is seen by cameras that agree"
+        )
+        return None
+    notes += [
         f"{name}: its people would fit the others' as well at another offset (they repeat themselves)"
         for name in found.ambiguous
     ]
-    tuned = found.tuned
-    covariance = tuned.covariance.copy()
+    covariance = found.tuned.covariance.copy()
     free = np.arange(1, len(found.names))
     covariance[free, free] += _FLOOR_S**2
-    estimate = Estimate(found.names, tuned.offset_s, tuned.drift, covariance, _MOTION)
-    return estimate, dict(found.strangers), notes
+    return Estimate(found.names, found.tuned.offset_s, found.tuned.drift, covariance, _MOTION)
+
+
+def _placed_sound(
+    footage: Footage, motion: Estimate | None, found: MotionClocks | None, notes: list[str]
+) -> Estimate | None:
+    """The sound's estimate with the way of the sound to the cameras: where the motion tells, as it tells.
+
+    Either the cameras' own microphones heard the people, and the further camera heard later; or one
+    recorder fed them all, or the sound came from afar, and nothing was late.
+    """
+    sound = footage.sound
+    if sound is None:
+        return None
+    later_s, std_s = np.zeros(len(sound.names)), _TRAVEL_STD_S
+    cameras = footage.cameras
+    known = cameras is not None and set(sound.names) <= set(cameras.names)
+    shared = [name for name in sound.names if motion is not None and name in motion.names]
+    if found is not None and found.place_world is not None and known and cameras is not None:
+        centers = dict(zip(cameras.names, cameras.centers_world.numpy(), strict=True))
+        way_s = travelled(sound, centers, found.place_world)
+        if motion is not None and len(shared) > 1:
+            rows = [sound.names.index(name) for name in shared]
+            apart = motion.only(shared).offset_s - sound.only(shared).offset_s
+            std = motion.only(shared).std_s()[1:]
+            way = (way_s[rows] - way_s[rows[0]])[1:]
+            better = float(np.sum((apart[1:] / std) ** 2) - np.sum(((apart[1:] - way) / std) ** 2))
+            if abs(better) > _TELLS:
+                later_s = way_s if better > 0 else later_s
+                std_s = _FROM_PEOPLE_STD_S if better > 0 else _FROM_ONE_STD_S
+                if better > 0:
+                    notes.append("the sound comes from the people: its way to each camera is allowed for")
+            else:
+                later_s, std_s = 0.5 * way_s, 0.5 * float(np.abs(way_s).max()) + _FROM_ONE_STD_S
+    covariance = sound.covariance.copy()
+    free = np.arange(1, len(sound.names))
+    covariance[free, free] += std_s**2
+    return replace(sound, offset_s=sound.offset_s + later_s, covariance=covariance)
 
 
 def _weighed(

@@ -39,7 +39,7 @@ _FREEDOM = 4.0
 """Of the Student-t likelihood of whitened residuals."""
 _LOOSE, _TIGHT = 0.25, 0.08
 """Body sizes by which a view may disagree while the clocks are rough, and at the end."""
-DRIFT_STD = 100e-6
+DRIFT_STD = 150e-6
 """Prior of a clock's drift: ordinary crystals keep within 50 ppm, pairs of recorders differ by up to 200."""
 _OFFSET_STD_S = 10.0
 """Prior of an offset, against cameras that nothing binds."""
@@ -121,7 +121,12 @@ def tune(
         drift: (C,) first guess, parts of 1.
         held: (C,) cameras whose clock is not moved; at least one.
         solve_drift: whether drifts may move.
+
+    Raises:
+        ValueError: no camera is held, or nothing was seen.
     """
+    if not held.any() or not subjects:
+        raise ValueError("clocks are relative: one camera must be held, and somebody seen")
     offset_s, drift = offset_s.copy(), drift.copy()
     count = len(cameras)
     free = np.concatenate([~held, ~held & solve_drift])
@@ -145,7 +150,7 @@ def tune(
     normal, _, scores = _normal(terms, memory, scale)
     covariance = np.zeros((2 * count, 2 * count))
     inner = np.ix_(free, free)
-    covariance[inner] = _sandwich((normal + np.diag(prior))[inner], normal[inner], scores[:, free])
+    covariance[inner] = _sandwich((normal + np.diag(prior))[inner], normal[inner], scores[:, :, free])
     return Tuned(offset_s, drift, covariance, *_fit(terms, subjects, count), len(scores))
 
 
@@ -252,7 +257,7 @@ def _scale(terms: Sequence[_Terms], memory: float) -> float:
 def _normal(
     terms: Sequence[_Terms], memory: float, scale: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Information matrix, gradient, and the gradient's parts (B, 2 C) of blocks of time."""
+    """Information matrix, gradient, and the gradient's parts (B, K, 2 C) of blocks of time."""
     count = terms[0].elapsed_s.shape[1]
     normal, gradient = np.zeros((2 * count, 2 * count)), np.zeros(2 * count)
     parts: dict[int, FloatArray] = {}
@@ -263,26 +268,34 @@ def _normal(
         weight = np.where(same, (_FREEDOM + free) / (_FREEDOM + squared), 0.0) / scale**2
         bent = weight[..., None, None] * slope
         normal += np.tensordot(slope, bent, ((0, 1, 2), (0, 1, 2)))
-        pull = np.einsum("tkrp,tkr->tp", bent, residual)
-        gradient += pull.sum(0)
+        pull = np.einsum("tkrp,tkr->tkp", bent, residual)
+        gradient += pull.sum((0, 1))
         for block, row in zip(np.floor(one.elapsed_s[1:, 0] / _BLOCK_S).astype(int), pull, strict=True):
             parts[block] = parts.get(block, 0.0) + row
-    scores = np.stack(list(parts.values())) if parts else np.zeros((0, 2 * count))
+    scores = np.stack(list(parts.values())) if parts else np.zeros((0, 1, 2 * count))
     return normal, gradient, scores
 
 
 def _sandwich(system: FloatArray, normal: FloatArray, scores: FloatArray) -> FloatArray:
-    """Covariance from the spread of the blocks' gradients, never below what white noise would leave."""
+    """Covariance from the spread of the gradients of blocks of time, never below what white noise leaves.
+
+    Blocks are taken once whole, for errors that all keypoints share, and once by keypoint, because few
+    blocks make a spread that the solution has itself made small.
+    """
     inverse = np.linalg.inv(system)
-    plain = inverse @ (system - normal) @ inverse  # what the priors contribute
-    blocks = len(scores)
-    if blocks < 3:
-        return inverse * 4.0
-    spread = scores.T @ scores * (blocks / (blocks - 1))
-    robust = inverse @ spread @ inverse + plain
-    white = inverse
-    ratio = np.sqrt(np.maximum(np.diag(white) / np.maximum(np.diag(robust), 1e-30), 1.0))
-    return robust * np.outer(ratio, ratio)
+    prior = inverse @ (system - normal) @ inverse
+    blocks, _, size = scores.shape
+    whole = scores.sum(1)
+    left = max(blocks - 0.5 * size, 0.5 * blocks)
+    candidates = [
+        inverse,
+        inverse @ (whole.T @ whole * (blocks / left)) @ inverse + prior,
+        inverse @ np.einsum("bkp,bkq->pq", scores, scores) @ inverse + prior,
+    ]
+    told = np.diag(system - normal)  # nothing is known worse than beforehand
+    std = np.sqrt(np.minimum(np.max([np.diag(one) for one in candidates], axis=0), 1 / told))
+    shape = candidates[2] / np.sqrt(np.outer(np.diag(candidates[2]), np.diag(candidates[2])))
+    return shape * np.outer(std, std)
 
 
 def _fit(terms: Sequence[_Terms], subjects: Sequence[Subject], count: int) -> tuple[FloatArray, FloatArray]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from mocap.associate import associate
-from mocap.clocks.coarse import all_agreements, rays_of
+from mocap.clocks.coarse import Rays, all_agreements, rays_of
 from mocap.clocks.fine import GRID_S, Sight, Subject, Tuned, tune
 from mocap.clocks.placing import Placed, place
 from mocap.errors import InputError
@@ -46,6 +46,8 @@ class MotionClocks:
     """How well each camera's rays meet those of the others at its best offset, at most 1."""
     ambiguous: tuple[str, ...]
     """Cameras whose people would agree as well at another offset."""
+    place_world: FloatArray | None
+    """(3,) about where the people are, metres; None where no cameras fit together."""
     strangers: Mapping[str, str]
     """Cameras that fit the others at no offset that was tried, and how that shows."""
 
@@ -83,11 +85,18 @@ def clocks_from_motion(
         wrong = [name for name in kept if share[name] < _BORNE_OUT]
         if not wrong or len(kept) == 2:
             unsure = [name for name in kept if placed.rival[name] > _AMBIGUOUS]
-            return MotionClocks(tuple(kept), tuned, placed.agreement, tuple(unsure), strangers)
+            return MotionClocks(
+                tuple(kept),
+                tuned,
+                placed.agreement,
+                tuple(unsure),
+                _place([rays[name] for name in kept]),
+                strangers,
+            )
         worst = min(wrong, key=share.__getitem__)
         strangers[worst] = f"only {100 * share[worst]:.0f} % of it fit the other views"
         kept.remove(worst)
-    return MotionClocks((), None, placed.agreement, (), {})
+    return MotionClocks((), None, placed.agreement, (), None, {})
 
 
 def _telling(keypoints: Mapping[str, CameraKeypoints]) -> list[str]:
@@ -117,6 +126,17 @@ def _strangers(
             f"(agreement {placed.agreement[name]:.2f}, the others {best:.2f})"
         )
     return told
+
+
+def _place(rays: Sequence[Rays]) -> FloatArray:
+    """(3,) the point nearest to the views' mean rays, metres."""
+    information, pull = 1e-9 * np.eye(3), np.zeros(3)
+    for one in rays:
+        mean = np.nanmean(one.direction.reshape(-1, 3), axis=0)
+        across = np.eye(3) - np.outer(mean, mean) / float(mean @ mean)
+        information += across
+        pull += across @ one.origin
+    return np.linalg.solve(information, pull)
 
 
 def _refine(
@@ -178,7 +198,7 @@ def _people(
     parts: Mapping[str, CameraKeypoints], cameras: Cameras, clock: Clock, time_s: FloatArray
 ) -> list[Mapping[str, NDArray[np.integer]]]:
     """Rows of each person in every frame of each camera."""
-    there = {name: np.isfinite(part.xy_px).all(-1).any(-1) for name, part in parts.items()}
+    there = {name: np.any(~np.isnan(part.xy_px[..., 0]), axis=-1) for name, part in parts.items()}
     if all(int(one.sum(1).max(initial=0)) <= 1 for one in there.values()):
         return [{name: np.where(one.any(axis=1), one.argmax(axis=1), -1) for name, one in there.items()}]
     try:
