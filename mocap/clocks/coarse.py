@@ -28,7 +28,7 @@ _MISS_SCALE = 0.08
 """Body sizes by which rays may pass each other before a keypoint counts nothing."""
 _LEAST_ANCHORS = 24
 """Compared frames below which a shift is not judged."""
-_LEAST_COMMON_S = 1.5
+_LEAST_COMMON_S = 1.0
 """Two clips that share less time say nothing about their shift."""
 _PARALLEL_SIN = 0.05
 """Sine of an angle below which two rays pass near each other whatever they show."""

@@ -29,8 +29,8 @@ _WIDTH_S = 0.1
 """How far frames count to either side of an instant; slow cameras widen it."""
 _SPEED_WIDTH_S = 0.15
 """The same for the speed of the solved points."""
-_BLOCK_S = 1.0
-"""Errors of instants further apart than this are taken as independent."""
+_BLOCK_S, _SHORT_BLOCK_S, _FEW_BLOCKS = 1.0, 0.2, 8
+"""Errors of instants further apart than this are taken as independent; less, where that makes few blocks."""
 _STEPS = 8
 """Gauss-Newton steps at most."""
 _DONE_S = 1e-4
@@ -261,6 +261,8 @@ def _normal(
     count = terms[0].elapsed_s.shape[1]
     normal, gradient = np.zeros((2 * count, 2 * count)), np.zeros(2 * count)
     parts: dict[int, FloatArray] = {}
+    span_s = max(one.elapsed_s[-1, 0] for one in terms) - min(one.elapsed_s[0, 0] for one in terms)
+    block_s = float(np.clip(span_s / _FEW_BLOCKS, _SHORT_BLOCK_S, _BLOCK_S))
     for one in terms:
         residual, slope, same = _whitened(one, memory)
         squared = (residual**2).sum(-1) / scale**2
@@ -270,7 +272,7 @@ def _normal(
         normal += np.tensordot(slope, bent, ((0, 1, 2), (0, 1, 2)))
         pull = np.einsum("tkrp,tkr->tkp", bent, residual)
         gradient += pull.sum((0, 1))
-        for block, row in zip(np.floor(one.elapsed_s[1:, 0] / _BLOCK_S).astype(int), pull, strict=True):
+        for block, row in zip(np.floor(one.elapsed_s[1:, 0] / block_s).astype(int), pull, strict=True):
             parts[block] = parts.get(block, 0.0) + row
     scores = np.stack(list(parts.values())) if parts else np.zeros((0, 1, 2 * count))
     return normal, gradient, scores

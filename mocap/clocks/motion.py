@@ -30,8 +30,8 @@ _BORNE_OUT = 0.3
 """Share of a camera's keypoints that the others must bear out at its best clock."""
 _AMBIGUOUS = 0.93
 """Agreement at another offset, in parts of the best, from which on that offset is no worse."""
-_LEAST_BLOCKS = 3
-"""Seconds of motion below which nothing is said."""
+_LEAST_S, _LEAST_BLOCKS = 0.8, 3
+"""Seconds of motion, and independent stretches of it, below which nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _refine(
     subjects: list[Subject] = []
     for begin, end in _windows(keypoints, offset_s):
         subjects += _subjects(keypoints, cameras, offset_s, (begin, end), which)
-    if sum(len(subject.time_s) for subject in subjects) * GRID_S < _LEAST_BLOCKS:
+    if sum(len(subject.time_s) for subject in subjects) * GRID_S < _LEAST_S:
         return None
     held = np.zeros(len(cameras), bool)
     held[0] = True
