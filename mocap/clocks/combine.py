@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mocap.keypoints import FloatArray
-
-_log = logging.getLogger(__name__)
 
 CONTRADICTS = 4.0
 """Standard deviations by which two sources may differ before one of them is dropped."""
