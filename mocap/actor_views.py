@@ -29,7 +29,7 @@ class ActorViews:
 
 def actor_views(take: Take, settings: ReconstructSettings) -> ActorViews | None:
     """What the cameras saw of the actor, or None where the take has no keypoints, cameras or clocks."""
-    views = {name: take.load_keypoints(name) for name in take.keypoints_files()}
+    views = {name: take.load_keypoints(name) for name in take.synced_keypoints_files()}
     if not (views and take.cameras_file.is_file() and take.sync_file.is_file()):
         return None
     cameras = take.load_cameras()[list(views)]

@@ -232,27 +232,6 @@ def _detecting(detector: str | None, quality: str | None, hands: bool) -> list[s
 _stage_command("reconstruct", "Triangulate the 2D keypoints.")
 
 
-_stage_command("reconstruct", "Triangulate the 2D keypoints.")
-
-
-@app.command()
-def detect(
-    session: SessionFolder,
-    take: TakeName = None,
-    hands: Hands = False,
-    overrides: Overrides = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> int:
-    """Find 2D keypoints in every view."""
-    from mocap.pipeline import run_stage
-
-    settings = [*(overrides or ()), *(["detect.hands=true"] if hands else [])]
-    return _outcome(
-        as_json, run_stage("detect", session, take=take, overrides=settings, progress=ProgressLine())
-    )
-
-
 @app.command()
 def fit(
     session: SessionFolder,

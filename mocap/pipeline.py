@@ -1,8 +1,8 @@
 """The story on one page: what each command does, in order, and what it may skip.
 
     calibrate    board clips                       -> cameras.toml
-    sync         clips or keypoints                -> sync.json
     detect       clips                             -> keypoints/<camera>.npz
+    sync         clips, keypoints, cameras         -> sync.json
     reconstruct  keypoints, cameras, clocks        -> points.npz, the cameras used
     fit          points, body                      -> motion/<person>.npz
     export       motion                            -> export/<person>.<format>
@@ -11,6 +11,14 @@
 A stage is skipped when its results were made from the same inputs and settings, redone when they are
 stale, and leaves alone what came from elsewhere. A take may begin at any stage: the files of the
 earlier ones need not exist.
+
+Clocks and people help each other, in this order. Detection needs no clock. ``sync`` takes a first guess from
+the clips (timecode, sound), finds each camera's shift from people whose viewing rays meet, whoever they
+are, and refines offsets and drifts on the people who then belong together; a camera whose people fit at no
+shift is left out of all that follows, and ``sync.json`` says why. Association and reconstruction take the
+clocks as they are. Offsets that are told in ``session.toml``, and a ``sync.json`` that somebody edited, are
+revised by nothing. ``mocap sync`` before detection goes by the clips alone; once there are keypoints it is
+stale and made again.
 """
 
 from __future__ import annotations
@@ -28,8 +36,8 @@ from mocap.take import Take
 from mocap.take_check import check_startable, check_take
 
 STAGES: dict[str, Callable[[Take, Settings, Progress], Outcome]] = {
-    "sync": take_stages.sync,
     "detect": take_stages.detect,
+    "sync": take_stages.sync,
     "reconstruct": take_stages.reconstruct,
     "fit": take_stages.fit,
     "export": take_stages.export,

@@ -23,6 +23,7 @@ from mocap.metrics import (
 )
 from mocap.observations import Observations
 from mocap.settings import Settings
+from mocap.sync_take import clock_summary
 from mocap.take import Take
 from rigs import load_body
 from rigs.motion import Motion
@@ -46,6 +47,8 @@ def take_report(take: Take, settings: Settings) -> dict[str, Any]:
             "bone_length_std_m": bone_length_std_m(points),
             "coverage": float((points.num_views > 0).mean()),
         }
+    if take.sync_file.is_file():
+        report["clocks"] = clock_summary(take.load_clock())
     views = actor_views(take, settings.reconstruct)
     if views is None:
         return report

@@ -87,7 +87,11 @@ class SyncSettings:
     """How the cameras' clocks are put together."""
 
     offsets_s: dict[str, float] = field(default_factory=dict)
-    """Seconds to add to each camera's own time, by camera name; cameras not named start together."""
+    """Seconds to add to each camera's own time, by camera name; the others are found, or start together."""
+    find: bool = True
+    """Look for the offsets in sound and in the motion of the people; false for cameras triggered together."""
+    max_shift_s: float = 10.0
+    """Largest offset that is looked for, seconds, either way from what clips say of their own start."""
 
 
 @dataclass(frozen=True)

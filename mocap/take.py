@@ -14,7 +14,7 @@ from mocap import cameras_file, files
 from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
 from mocap.stages import Record
-from mocap.sync import CameraClock, Clock
+from mocap.sync import CameraClock, Clock, Evidence
 
 if TYPE_CHECKING:
     from calibration import Cameras
@@ -174,7 +174,12 @@ class Take:
         """The clocks of ``sync.json``."""
         document = files.read_json(self.sync_file, _SYNC, 1)
         try:
-            return Clock({name: CameraClock(**entry) for name, entry in document["cameras"].items()})
+            return Clock(
+                {name: CameraClock(**entry) for name, entry in document["cameras"].items()},
+                dict(document.get("left_out", {})),
+                tuple(document.get("notes", ())),
+                tuple(Evidence(**entry) for entry in document.get("evidence", ())),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"cannot be used ({error})",
@@ -185,8 +190,21 @@ class Take:
     def save_clock(self, clock: Clock) -> None:
         """Write ``sync.json``."""
         files.write_json(
-            self.sync_file, _SYNC, 1, {"cameras": {name: asdict(own) for name, own in clock.cameras.items()}}
+            self.sync_file,
+            _SYNC,
+            1,
+            {
+                "cameras": {name: asdict(own) for name, own in clock.cameras.items()},
+                "left_out": dict(clock.left_out),
+                "notes": list(clock.notes),
+                "evidence": [asdict(one) for one in clock.evidence],
+            },
         )
+
+    def synced_keypoints_files(self) -> dict[str, Path]:
+        """The 2D keypoints of the cameras whose clocks are known; of all before clocks were looked for."""
+        left_out = self.load_clock().left_out if self.sync_file.is_file() else {}
+        return {name: path for name, path in self.keypoints_files().items() if name not in left_out}
 
     def load_cameras(self) -> Cameras:
         """The calibration that came with the take, or was used for it."""

@@ -15,25 +15,29 @@ from mocap.take_check import cameras_of
 
 
 def sync(take: Take, settings: Settings, progress: Progress) -> Outcome:
-    """The clocks of the cameras: clips or keypoints to ``sync.json``."""
-    from mocap.sync import synchronize
-    from mocap.video import open_clip
+    """The clocks of the cameras: clips and keypoints to ``sync.json``."""
+    from mocap.sync_take import clock_of, clock_summary, rig_of
 
-    clips = take.clips()
-    names = sorted({*clips, *take.keypoints_files()})
+    clips, keypoints_files = take.clips(), take.keypoints_files()
+    names = sorted({*clips, *keypoints_files})
     if not names:
         return Outcome()
+    rig = rig_of(take)
     stage = Stage(
         "sync",
-        {f"clip {name}": path for name, path in clips.items()},
-        {"cameras": names, "offsets_s": dict(settings.sync.offsets_s)},
+        {f"clip {name}": path for name, path in clips.items()}
+        | {f"keypoints {name}": path for name, path in keypoints_files.items()},
+        {"cameras": names, "sync": vars(settings.sync), "rig": rig.fingerprint},
         lambda: [path for path in (take.sync_file,) if path.is_file()],
+        version=2,
     )
 
     def work() -> Outcome:
-        interval_s = {name: 1.0 / open_clip(path).rate_hz for name, path in clips.items()}
-        take.save_clock(synchronize(names, frame_interval_s=interval_s, settings=settings.sync))
-        return Outcome()
+        progress("sync", 0, 1)
+        clock = clock_of(take, rig, settings.sync)
+        take.save_clock(clock)
+        progress("sync", 1, 1)
+        return Outcome(summary={f"{take.name} sync": clock_summary(clock)})
 
     return unless_fresh(take.record, stage, f"{take.name} sync", work)
 
@@ -78,7 +82,7 @@ def reconstruct(take: Take, settings: Settings, progress: Progress) -> Outcome:
     from mocap.reconstruct import reconstruct as solve
     from mocap.threads import one_thread
 
-    keypoints_files = take.keypoints_files()
+    keypoints_files = take.synced_keypoints_files()
     if not keypoints_files:
         return Outcome()
     shared = take.session.cameras_file
@@ -91,7 +95,7 @@ def reconstruct(take: Take, settings: Settings, progress: Progress) -> Outcome:
     )
 
     def work() -> Outcome:
-        cameras = cameras_of(take)
+        cameras = cameras_of(take)[list(keypoints_files)]
         keypoints = {name: take.load_keypoints(name) for name in keypoints_files}
         with one_thread():
             points, summary = solve(

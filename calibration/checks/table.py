@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from calibration.cameras import Cameras
-from calibration.checks.all_checks import fit, footage, lenses, motion, world
+from calibration.checks import fit, footage, lenses, motion, world
 from calibration.checks.case import Case, Footage
 from calibration.checks.verdict import Check, Verdict, verdict
 from calibration.rig.calibrate import RigCalibration
