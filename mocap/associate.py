@@ -24,31 +24,18 @@ from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints, FloatArray
 from mocap.people.claims import claim, forecast, piece_together
 from mocap.people.clusters import cluster
-from mocap.people.joining import cut_jumps, join, join_doubles
+from mocap.people.joining import cut_jumps, join
 from mocap.people.judge import certainty, judge, reflections
+from mocap.people.person import Person, only_person
 from mocap.people.sights import Sights, sights
 from mocap.people.tracks import Places, places, summed
 from mocap.people.votes import Ballot, cut_contradictions, tally, vote
 from mocap.sync import Clock
 from mocap.timeline import frame_rate
-from mocap.track import people_seen, person_size
+from mocap.track import people_seen
 
 _CLAIM_ROUNDS = 2
 """Times that everybody claims their detections and is then placed anew."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """One person in all views of a take."""
-
-    rows: Mapping[str, NDArray[np.integer]]
-    """By camera: (F,) the person's row in each frame of that camera, -1 where absent."""
-    pieces: Mapping[str, NDArray[np.integer]]
-    """By camera: (F, K) the row that shows each keypoint, -1 where none does."""
-    prominence: float
-    """How much of the pictures the person fills, summed over views and time."""
-    sure: float = 1.0
-    """How sure it is, in [0, 1], that this is one person, and the same all the time."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +46,22 @@ class Association:
     """By falling prominence."""
     notes: tuple[str, ...]
     """Who else was seen, and why they were left out."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Where one camera should see everybody whom the views agree on, and where it does."""
+
+    xy_px: FloatArray
+    """(F, N, K', 2) pixels of some keypoints, NaN where unknown."""
+    size_px: FloatArray
+    """(F, N) size in the picture, pixels, 0 where unknown."""
+    rows: NDArray[np.integer]
+    """(F, N) the row of each person, -1 where the camera lacks them."""
+    which: NDArray[np.integer]
+    """(K',) the keypoints."""
+    names: tuple[str, ...]
+    """K' names."""
 
 
 @dataclass(frozen=True)
@@ -108,21 +111,47 @@ def associate(
         InputError: nobody is seen by ``min_views`` views that agree.
     """
     scene = _scene(keypoints, cameras, clock, time_s)
-    names, rate_hz = scene.names, scene.sights.rate_hz
-    found = cut_jumps(places(scene.sights, _clusters(scene), min_views), rate_hz)
-    found = found.named(join(found, names, rate_hz))
-    found, reasons = _sorted_out(scene, found)
-    label = np.full_like(scene.sights.tracklet, -1)
+    found, reasons = _found(scene, min_views)
+    if not len(found.person):
+        return _nobody(keypoints, min_views)
+    people = _people(scene, found)
+    return Association(tuple(people), (*_counted(reasons), *_unexplained(people, keypoints)))
+
+
+def expected(
+    keypoints: Mapping[str, CameraKeypoints],
+    cameras: Cameras,
+    clock: Clock,
+    *,
+    time_s: FloatArray,
+    min_views: int = 2,
+) -> dict[str, Expected]:
+    """By camera where everybody should be seen; arguments are those of ``associate``. Nobody: empty."""
+    scene = _scene(keypoints, cameras, clock, time_s)
+    found, _ = _found(scene, min_views)
+    if not len(found.person):
+        return {}
+    rows = _claims(scene, found)
+    result: dict[str, Expected] = {}
+    for name in keypoints:
+        seen = forecast(found, scene.sights.time_s, scene.cameras[name], scene.taken_s[name])
+        result[name] = Expected(
+            seen.xy_px, seen.size_px, rows[name], scene.sights.keypoint, tuple(scene.names)
+        )
+    return result
+
+
+def _found(scene: _Scene, min_views: int) -> tuple[Places, list[str]]:
+    """Where everybody is, the main actor first, and why others were left out."""
+    label = _clusters(scene)
+    found = places(scene.sights, label, min_views)
+    found, reasons = _sorted_out(scene, _joined(scene, found))
     for _ in range(_CLAIM_ROUNDS):
         label = _labels(scene, _claims(scene, found))
         found = places(scene.sights, label, min_views)
-        found = found.named(join_doubles(found, found.person))
-        found, more = _sorted_out(scene, found)
+        found, more = _sorted_out(scene, _joined(scene, found))
         reasons += more
-    if not len(found.person):
-        return _nobody(keypoints, min_views)
-    people = _people(scene, found, label)
-    return Association(tuple(people), (*_counted(reasons), *_unexplained(people, keypoints)))
+    return found, reasons
 
 
 def _scene(
@@ -157,6 +186,12 @@ def _clusters(scene: _Scene) -> NDArray[np.integer]:
     tracklet = scene.sights.tracklet
     votes, _ = tally(scene.ballot, tracklet.reshape(-1))
     return np.where(tracklet >= 0, np.append(cluster(tracklet, votes), -1)[tracklet], -1)
+
+
+def _joined(scene: _Scene, found: Places) -> Places:
+    """Paths without jumps, those of one person joined."""
+    found = cut_jumps(found, scene.sights.rate_hz)
+    return found.named(join(found, scene.names, scene.sights.rate_hz))
 
 
 def _sorted_out(scene: _Scene, found: Places) -> tuple[Places, list[str]]:
@@ -201,24 +236,26 @@ def _labels(scene: _Scene, rows: Mapping[str, NDArray[np.integer]]) -> NDArray[n
     return np.where(scene.sights.row >= 0, label, -1)
 
 
-def _people(scene: _Scene, found: Places, label: NDArray[np.integer]) -> list[Person]:
+def _people(scene: _Scene, found: Places) -> list[Person]:
     """What belongs to everybody, in the order of the rows that the cameras gave."""
     count = int(found.person.max()) + 1
     rows: list[dict[str, NDArray[np.integer]]] = [{} for _ in range(count)]
     pieces: list[dict[str, NDArray[np.integer]]] = [{} for _ in range(count)]
+    claimed: dict[str, NDArray[np.integer]] = {}
     for name, view in scene.keypoints.items():
         expected = forecast(found, scene.sights.time_s, scene.cameras[name], scene.taken_s[name])
-        own = claim(view, scene.sights.keypoint, expected)
+        claimed[name] = own = claim(view, scene.sights.keypoint, expected)
         every = piece_together(view, scene.sights.keypoint, expected, own)
         given = np.pad(scene.order[name], ((0, 0), (0, 1)), constant_values=-1)  # -1 stays -1
         frame = np.arange(len(own))
         for person in range(count):
             rows[person][name] = given[frame, own[:, person]]
             pieces[person][name] = given[frame[:, None], every[:, person]]
+    label = _labels(scene, claimed)
     sure = certainty(found, scene.ballot, label, scene.sights.rate_hz)
     prominence = summed(found.person, found.prominence)
     return [
-        Person(rows[person], pieces[person], float(prominence[person]), float(sure[person]))
+        Person(rows[person], pieces[person], float(prominence[person]), float(sure[person]), (person + 1,))
         for person in range(count)
     ]
 
@@ -233,24 +270,6 @@ def _nobody(keypoints: Mapping[str, CameraKeypoints], min_views: int) -> Associa
         )
     note = "one person in every view, but the views do not agree: check calibration and offsets"
     return Association((alone,), (note,))
-
-
-def only_person(keypoints: Mapping[str, CameraKeypoints]) -> Person | None:
-    """The person of a take in which no camera ever saw two; None where one did."""
-    rows: dict[str, NDArray[np.integer]] = {}
-    pieces: dict[str, NDArray[np.integer]] = {}
-    prominence = 0.0
-    for name, view in keypoints.items():
-        there = np.isfinite(view.xy_px).all(-1).any(-1)  # (F, P)
-        if there.shape[1] == 0 or (there.sum(1) > 1).any():
-            return None
-        row = there.argmax(1)
-        rows[name] = np.where(there.any(1), row, -1)
-        pieces[name] = np.repeat(rows[name][:, None], len(view.keypoint_names), 1)
-        frames = np.arange(len(row))
-        size = np.nan_to_num(person_size(view.xy_px[frames, row])) / view.size_px[1]
-        prominence += float((size * np.nan_to_num(view.score[frames, row]).mean(-1)).sum())
-    return Person(rows, pieces, prominence)
 
 
 def _counted(reasons: list[str]) -> list[str]:

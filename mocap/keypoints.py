@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,13 @@ class CameraKeypoints:
             raise ValueError(f"time_s must be {(frames,)}, not {self.time_s.shape}")
         if len(self.keypoint_names) != keypoints:
             raise ValueError(f"{len(self.keypoint_names)} keypoint names for {keypoints} keypoints")
+
+    def and_also(self, other: CameraKeypoints) -> CameraKeypoints:
+        """The same frames with further people; those of other frames or keypoints are of no use."""
+        if other.keypoint_names != self.keypoint_names or len(other.time_s) != len(self.time_s):
+            return self
+        xy_px = np.concatenate([self.xy_px, other.xy_px], 1)
+        return replace(self, xy_px=xy_px, score=np.concatenate([self.score, other.score], 1))
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ import numpy as np
 import torch
 
 from calibration.cameras import Cameras
-from mocap.associate import Association, associate, only_person
+from mocap.associate import Association, Expected, associate, expected
 from mocap.errors import ConfigError, InputError
-from mocap.keypoints import CameraKeypoints, Keypoints3D
+from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
 from mocap.observations import Observations, gather
+from mocap.people.person import only_person
+from mocap.people.wishes import Wishes, apply
 from mocap.person import PersonPoints, ViewUse, all_agree, solve_person, some_points
 from mocap.progress import Progress, silent
 from mocap.settings import ReconstructSettings
@@ -75,6 +77,7 @@ def reconstruct(
     clock: Clock,
     *,
     settings: ReconstructSettings = DEFAULTS,
+    wishes: Wishes | None = None,
     progress: Progress = silent,
 ) -> tuple[Keypoints3D, ReconstructSummary]:
     """Everybody's keypoints in the world, at every instant of the take.
@@ -84,6 +87,7 @@ def reconstruct(
         cameras: calibrated cameras, at least those in ``keypoints``.
         clock: brings the cameras' own times to the take's clock.
         settings: how.
+        wishes: what the user says about who is who.
         progress: told the instants that are done.
 
     Returns:
@@ -94,7 +98,7 @@ def reconstruct(
         InputError: fewer than two cameras, names that the calibration lacks, no common time, nobody seen.
         ConfigError: a setting that cannot be meant.
     """
-    observations, association = observe(keypoints, cameras, clock, settings=settings)
+    observations, association = observe(keypoints, cameras, clock, settings=settings, wishes=wishes)
     return solve(observations, association, cameras[list(keypoints)], settings=settings, progress=progress)
 
 
@@ -104,27 +108,55 @@ def observe(
     clock: Clock,
     *,
     settings: ReconstructSettings = DEFAULTS,
+    wishes: Wishes | None = None,
 ) -> tuple[Observations, Association]:
     """Find everybody in every view and bring the views to common instants.
 
     Arguments and errors are those of ``reconstruct``. The cameras of the result are in the order of
     ``keypoints``.
     """
-    _check(settings)
-    keypoints, cameras = _matched(keypoints, cameras, settings.min_views)
-    taken_s = {name: clock.take_time(name, view.time_s) for name, view in keypoints.items()}
-    rate_hz = settings.rate_hz or common_rate([frame_rate(view.time_s) for view in keypoints.values()])
-    time_s = shared_grid(list(taken_s.values()), rate_hz, settings.min_views)
+    keypoints, cameras, taken_s, time_s, rate_hz = _prepared(keypoints, cameras, clock, settings)
     limit_px = _limit_px(cameras, settings)
     alone = only_person(keypoints)
-    if alone is not None:
+    if alone is not None and wishes in (None, Wishes()):
         observations = gather(keypoints, taken_s, [alone.pieces], time_s, rate_hz)
         points = some_points(observations, cameras, settings, limit_px, apart_s=_CHECK_S)
         if all_agree(observations, points, cameras):
             return observations, Association((alone,), ())
     association = associate(keypoints, cameras, clock, time_s=time_s, min_views=settings.min_views)
+    if wishes is not None:
+        association = replace(association, people=apply(association.people, wishes, taken_s))
     pieces = [person.pieces for person in association.people]
     return gather(keypoints, taken_s, pieces, time_s, rate_hz), association
+
+
+def expected_people(
+    keypoints: Mapping[str, CameraKeypoints],
+    cameras: Cameras,
+    clock: Clock,
+    *,
+    settings: ReconstructSettings = DEFAULTS,
+) -> dict[str, Expected]:
+    """By camera where it should see everybody whom the views agree on; arguments as ``observe`` has them."""
+    keypoints, cameras, _, time_s, _ = _prepared(keypoints, cameras, clock, settings)
+    return expected(keypoints, cameras, clock, time_s=time_s, min_views=settings.min_views)
+
+
+def _prepared(
+    keypoints: Mapping[str, CameraKeypoints], cameras: Cameras, clock: Clock, settings: ReconstructSettings
+) -> tuple[dict[str, CameraKeypoints], Cameras, dict[str, FloatArray], FloatArray, float]:
+    """Keypoints and cameras that belong together, the frames' times, and the take's timeline and rate."""
+    _check(settings)
+    matched, cameras = _matched(keypoints, cameras, settings.min_views)
+    taken_s = {name: clock.take_time(name, view.time_s) for name, view in matched.items()}
+    rate_hz = settings.rate_hz or common_rate([frame_rate(view.time_s) for view in matched.values()])
+    return (
+        matched,
+        cameras,
+        taken_s,
+        shared_grid(list(taken_s.values()), rate_hz, settings.min_views),
+        rate_hz,
+    )
 
 
 def solve(

@@ -20,6 +20,10 @@ _LONGEST_LOSS_FRAMES = 8
 """The same in frames: fast cameras need not look back further than slow ones."""
 _FARTHEST = 0.6
 """Mean part of the gate beyond which a detection is somebody else."""
+_UNUSUAL = 4.0
+"""Times the usual movement between two frames beyond which a link is not certain."""
+_LIMITS = (0.2, _FARTHEST)
+"""Parts of the gate between which that limit lies."""
 _CLEARLY = 0.6
 """A link must cost less than this part of the next best one, or who is who is left to the other views."""
 _UNSHARED = 0.5
@@ -73,6 +77,7 @@ def follow(keypoints: CameraKeypoints) -> NDArray[np.integer]:
     ends, starts = people.copy(), people.copy()  # who may still be linked onwards, and backwards
     index = np.arange(people.size).reshape(people.shape)
     links: list[NDArray[np.integer]] = []
+    limit = _LIMITS[1]
     reach = int(_LONGEST_LOSS_S * frame_rate(keypoints.time_s)) if frames > 1 else 0
     for lag in range(1, min(max(reach, 1), _LONGEST_LOSS_FRAMES, frames - 1) + 1):
         loose = np.flatnonzero(ends[:-lag].any(1) & starts[lag:].any(1))
@@ -80,7 +85,10 @@ def follow(keypoints: CameraKeypoints) -> NDArray[np.integer]:
             continue
         cost = _cost(keypoints, size, loose, loose + lag)
         cost[~(ends[loose][:, :, None] & starts[loose + lag][:, None])] = np.inf
-        place, before, after = np.nonzero(_clear(cost))
+        if lag == 1:
+            usual = cost.min(2)[np.isfinite(cost.min(2))]
+            limit = np.clip(_UNUSUAL * np.median(usual), *_LIMITS) if len(usual) else _LIMITS[1]
+        place, before, after = np.nonzero(_clear(cost) & (cost < limit))
         frame = loose[place]
         # Whoever has an unclear successor must not be linked beyond it: two who cross have changed places.
         near = cost < _FARTHEST

@@ -14,7 +14,7 @@ from mocap.detect.detector import Detections, TrackerState
 from mocap.detect.landmarks import KEYPOINT_NAMES, LandmarkNetwork, Pose
 from mocap.detect.models import model_path
 from mocap.detect.person import PersonDetector
-from mocap.detect.region import Region, same_place
+from mocap.detect.region import Floats, Region, same_place
 from mocap.errors import ConfigError, MissingModel
 from mocap.settings import DetectSettings
 
@@ -116,6 +116,11 @@ class BlazePose:
             np.array([pose.score for _, pose in seen]).reshape(-1, len(KEYPOINT_NAMES)),
             np.array([track.slot for track, _ in seen], dtype=np.int64),
         )
+
+    def look(self, rgb: NDArray[np.uint8], region: Region) -> tuple[Floats, Floats] | None:
+        """Landmarks (33, 2) and their scores (33,) of whoever is in a region; None where nobody is."""
+        pose = self._pose(rgb, region, _MIN_SCORE_KNOWN)
+        return None if pose is None else (pose.xy_px, pose.score)
 
     def _follow(self, rgb: NDArray[np.uint8]) -> list[tuple[_Track, Pose]]:
         """Those who are still there; of two tracks that ran into one person the older one stays."""

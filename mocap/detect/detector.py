@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mocap.detect.region import Region
 from mocap.settings import DetectSettings
 
 TrackerState = dict[str, NDArray[np.generic]]
@@ -40,6 +41,12 @@ class Detector(Protocol):
 
     def step(self, rgb: NDArray[np.uint8], time_s: float) -> Detections:
         """Find the people in the next frame: (H, W, 3), presented at ``time_s``."""
+        ...
+
+    def look(
+        self, rgb: NDArray[np.uint8], region: Region
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Pixels (K, 2) and scores (K,) of whoever stands in a region of an image; None where nobody does."""
         ...
 
     def state(self) -> TrackerState:

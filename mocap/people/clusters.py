@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mocap.people.votes import PairVotes
 
-_LEAST_AGREEMENT = 0.25
+_LEAST_AGREEMENT = 0.15
 """Mean agreement (1 = rays meet, -1 = they miss) below which two groups of tracklets stay apart."""
 _Edge = tuple[float, float, float]
 """Agreement, weight and number of shared instants of two groups."""

@@ -199,10 +199,9 @@ def _movement(before: _Part, after: _Part, gap_s: float) -> float:
     """How badly the movements before and after a short loss meet, and the bones differ."""
     size = min(before.size, after.size)
     gate = size * (_OFF + _OFF_PER_S * gap_s)
-    middle = before.end + before.end_speed * gap_s / 2 - after.start + after.start_speed * gap_s / 2
-    stay = before.end - after.start
-    off = min(float(np.linalg.norm(middle)), float(np.linalg.norm(stay)))
-    return off / gate + 0.25 * min(_bones_differ(before, after), 4.0) / 4.0
+    off = before.end + before.end_speed * gap_s / 2 - after.start + after.start_speed * gap_s / 2
+    bones = min(_bones_differ(before, after) / _BONE_LIMIT, 1.0)
+    return 0.8 * float(np.linalg.norm(off)) / gate + 0.3 * bones
 
 
 def _identity(before: _Part, after: _Part, gap_s: float) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mocap.keypoints import FloatArray
 from mocap.people.sights import Sights
 
-_MISS_SCALE = 0.1
+_MISS_SCALE = 0.06
 """Body sizes by which two rays may pass each other before they speak against one person rather than for."""
 _PARALLEL_SIN = 0.05
 """Sine of an angle below which two rays pass near each other whatever they show."""
@@ -118,7 +118,8 @@ def _agreement(sights: Sights, a: int, b: int, chunk: slice) -> FloatArray:
     scale = _MISS_SCALE / 2 * (depth_a * angle_a + depth_b * angle_b)
     ahead = (depth_a > 0) & (depth_b > 0) & (scale > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        one = np.where(ahead, np.maximum(1 - triple * triple / (squared_sine * scale * scale), -1.0), -1.0)
+        miss = triple * triple / (squared_sine * scale * scale)
+        one = np.where(ahead, (1 - miss) / (1 + miss), -1.0)
     shared = np.isfinite(cosine) & np.isfinite(angle_a) & np.isfinite(angle_b)
     number = shared.sum(-1)
     mean = np.where(shared, one, 0.0).sum(-1) / np.maximum(number, 1)
