@@ -30,6 +30,7 @@ from mocap.people.person import Person, only_person
 from mocap.people.sights import Sights, sights
 from mocap.people.tracks import Places, places, summed
 from mocap.people.votes import Ballot, cut_contradictions, tally, vote
+from mocap.people.weak import cut_weak
 from mocap.sync import Clock
 from mocap.timeline import frame_rate
 from mocap.track import people_seen
@@ -185,7 +186,8 @@ def _clusters(scene: _Scene) -> NDArray[np.integer]:
     """(C, T, P) number of the cluster of each detection, -1 where nobody is."""
     tracklet = scene.sights.tracklet
     votes, _ = tally(scene.ballot, tracklet.reshape(-1))
-    return np.where(tracklet >= 0, np.append(cluster(tracklet, votes), -1)[tracklet], -1)
+    label = np.where(tracklet >= 0, np.append(cluster(tracklet, votes), -1)[tracklet], -1)
+    return cut_weak(scene.sights, scene.ballot, label)
 
 
 def _joined(scene: _Scene, found: Places) -> Places:

@@ -30,6 +30,8 @@ _BONE_SD_M, _BONE_SHARE = 0.01, 0.035
 """Deviation of a bone's median length from one view of a person to the next: absolute, and of its length."""
 _BONE_LIMIT = 2.0
 """Mean squared deviation of the bones beyond which two parts are two people."""
+_SCRAP_S, _FEWEST_INSTANTS = 0.25, 3
+"""Parts that are shorter are left out: the claims give their detections to whom they suit."""
 _FEWEST_BONES = 3
 """Fewer bones are no identity."""
 _SPEED_SIZES_PER_S = 5.0
@@ -72,15 +74,18 @@ def join(found: Places, names: Sequence[str], rate_hz: float) -> NDArray[np.inte
         rate_hz: instants per second.
 
     Returns:
-        (M,) new numbers of the people, from 0.
+        (M,) new numbers of the people, from 0; -1 for scraps that may be anybody's, which would lead from one
+        person to the next.
     """
-    label = _renumbered(found.person)
-    label = join_doubles(found, label)
+    label = join_doubles(found, found.person)
+    long = np.bincount(label) >= max(_FEWEST_INSTANTS, _SCRAP_S * rate_hz)
+    if long.any():
+        label = np.where(long, np.cumsum(long) - 1, -1)[label]
     for limit_s in (_SHORT_LOSS_S, np.inf):
         again = found.named(label)
         parts = _parts(again, names, rate_hz)
-        cost = _costs(parts, rate_hz, limit_s)
-        label = _renumbered(_chains(cost, len(parts))[label])
+        chain = _chains(_costs(parts, rate_hz, limit_s), len(parts))
+        label = np.append(_renumbered(chain), -1)[label]
     return label
 
 
