@@ -63,6 +63,17 @@ class Keypoints3D:
     num_views: NDArray[np.integer]
     """(T, P, K) how many views the point rests on; 0 where there is none."""
 
+    def at(self, frames: slice) -> Keypoints3D:
+        """Some frames of the same people."""
+        return replace(
+            self,
+            time_s=self.time_s[frames],
+            xyz_world=self.xyz_world[frames],
+            covariance=self.covariance[frames],
+            error_px=self.error_px[frames],
+            num_views=self.num_views[frames],
+        )
+
     def __post_init__(self) -> None:
         shape = (len(self.time_s), len(self.person), len(self.keypoint_names))
         for name, tail in (("xyz_world", (3,)), ("covariance", (3, 3)), ("error_px", ()), ("num_views", ())):

@@ -26,6 +26,8 @@ _TINY = 0.03
 """The same, seen by however many."""
 _MIRROR_MISS = 0.05
 """Body sizes by which a reflection may miss the person it is of."""
+_MIRROR_SHARE = 0.85
+"""Share of the keypoints that must: two who embrace mirror each other but for their arms and legs."""
 _MIRROR_S = 0.5
 """Time for which it must be seen together with them."""
 
@@ -155,7 +157,7 @@ def _mirrored(first: FloatArray, second: FloatArray, size: float) -> bool:
     normal = np.linalg.eigh(between.T @ between)[1][:, -1]
     offset = np.median((a + b) @ normal) / 2
     image = a - 2 * (a @ normal - offset)[:, None] * normal
-    miss = np.median(np.linalg.norm(image - b, axis=-1))
+    miss = np.quantile(np.linalg.norm(image - b, axis=-1), _MIRROR_SHARE)
     number = np.maximum(known.sum(0), 1)[:, None]
     mean = np.where(known[..., None], first, 0.0).sum(0) / number
     moved = np.sqrt((np.where(known[..., None], first - mean, 0.0) ** 2).sum(0) / number).max(-1)

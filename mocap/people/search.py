@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from mocap.associate import Expected
-from mocap.detect.region import Region, region_of_person
+from mocap.detect.region import Floats, Region, region_of_person
 from mocap.keypoints import CameraKeypoints, FloatArray
 from mocap.progress import Progress, silent
 from mocap.reconstruct import expected_people
@@ -38,7 +38,7 @@ _SCALES = (1.0, 0.85, 1.2)
 _LEAST_VISIBLE = 0.5
 """Share of the keypoints that must be expected inside the picture."""
 
-Look = Callable[[NDArray[np.uint8], Region], tuple[FloatArray, FloatArray] | None]
+Look = Callable[[NDArray[np.uint8], Region], tuple[Floats, Floats] | None]
 """Reads the pose (K, 2), (K,) of somebody in a region of an image; None where nobody is."""
 
 
@@ -147,7 +147,7 @@ def _look_at(
                 break
 
 
-def _stance(xy_px: FloatArray, names: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
+def _stance(xy_px: FloatArray, names: tuple[str, ...]) -> tuple[Floats, Floats]:
     """Middle of the hips, and the point towards the head that is as far from it as the body reaches."""
     place = {name: index for index, name in enumerate(names)}
 

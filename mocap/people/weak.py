@@ -69,7 +69,7 @@ def _holding(
     least = np.minimum(running[now] - running[low], running[high] - running[now])
     key = np.repeat(flat[where[begin]], length) * times + at % (times + 2 * window) - window
     unique, which = np.unique(key, return_inverse=True)
-    return unique, np.bincount(which, np.maximum(least, 0.0))
+    return unique, np.bincount(which, np.maximum(least, 0.0)).astype(np.float64)
 
 
 def _weak(
