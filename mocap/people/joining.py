@@ -57,12 +57,23 @@ def cut_jumps(found: Places, rate_hz: float) -> Places:
     """Cut paths where somebody would have had to jump: one of the two parts is another person."""
     if not len(found.person):
         return found
-    step = np.linalg.norm(np.diff(found.center, axis=0), axis=-1)
+    step = np.linalg.norm(np.diff(_without_glitches(found), axis=0), axis=-1)
     wait_s = np.diff(found.instant) / rate_hz
     size = np.minimum(found.size[1:], found.size[:-1])
     new = np.diff(found.person) != 0
     jump = new | (step > size * (_JUMP_SIZES + _JUMP_SIZES_PER_S * wait_s))
     return found.named(np.concatenate([[0], np.cumsum(jump)]))
+
+
+def _without_glitches(found: Places) -> FloatArray:
+    """(M, 3) middles of people, the median of five instants: one bad instant is no jump."""
+    center = found.center.copy()
+    if len(center) < 5:
+        return center
+    windows = np.lib.stride_tricks.sliding_window_view(found.center, 5, axis=0)
+    inner = found.person[4:] == found.person[:-4]
+    center[2:-2][inner] = np.median(windows[inner], axis=-1)
+    return center
 
 
 def join(found: Places, names: Sequence[str], rate_hz: float) -> NDArray[np.integer]:
@@ -169,6 +180,11 @@ def _trend(time_s: FloatArray, xyz: FloatArray, at_s: float) -> tuple[FloatArray
     """Place and speed (3,) at one time, of a straight line through places (N, 3)."""
     if len(time_s) < 3:
         return xyz[np.abs(time_s - at_s).argmin()], np.zeros(3)
+    away = np.linalg.norm(xyz - np.median(xyz, axis=0), axis=-1)
+    usual = away <= 3 * np.median(away) + 1e-9
+    time_s, xyz = time_s[usual], xyz[usual]
+    if len(time_s) < 3 or np.ptp(time_s) <= 0:
+        return xyz.mean(0), np.zeros(3)
     middle = time_s.mean()
     away = (time_s - middle)[:, None]
     speed = (away * xyz).sum(0) / (away**2).sum()
