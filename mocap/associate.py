@@ -35,6 +35,8 @@ from mocap.sync import Clock
 from mocap.timeline import frame_rate
 from mocap.track import people_seen
 
+_FITS = 0.2
+"""People in the others' 3D for each picture with anybody, below which something is wrong with a camera."""
 _CLAIM_ROUNDS = 2
 """Times that everybody claims their detections and is then placed anew."""
 
@@ -286,6 +288,12 @@ def _unexplained(people: list[Person], keypoints: Mapping[str, CameraKeypoints])
     notes: list[str] = []
     for name, view in keypoints.items():
         spare = people_seen(view)
+        seen = spare.any(1).sum()
+        if seen and sum((person.rows[name] >= 0).sum() for person in people) < _FITS * seen:
+            notes.append(
+                f"{name}: hardly anybody it sees fits the other views: another take, an exchanged name, "
+                "mirrored footage, a clock that is off, or a camera that was moved"
+            )
         for person in people:
             frame = np.flatnonzero(person.rows[name] >= 0)
             spare[frame, person.rows[name][frame]] = False

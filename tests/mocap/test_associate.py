@@ -7,6 +7,7 @@ import torch
 from mocap.associate import associate
 from mocap.errors import InputError
 from mocap.sync import CameraClock
+from tests.mocap.conftest import NAMES
 
 GRID_S = np.arange(60) / 60
 
@@ -137,3 +138,33 @@ def test_clocks_matter(make_stage, actor_type) -> None:
     stage = make_stage([actor_type(speed=(1.0, 0.0), place=(-0.5, 0.0))], frames=60, clocks=clocks)
     grid = np.arange(0.2, 0.85, 1 / 60)
     assert len(associate(stage.keypoints, stage.cameras, stage.clock, time_s=grid).people) == 1
+
+
+def test_footage_of_another_take_is_told(make_stage, actor_type) -> None:
+    people = [actor_type(), actor_type(place=(-1.0, 0.8))]
+    stage = make_stage(people, frames=60)
+    view = stage.keypoints["d"]
+    stage.keypoints["d"] = replace(view, xy_px=view.xy_px + np.array([350.0, -280.0]))
+    found = associate(stage.keypoints, stage.cameras, stage.clock, time_s=GRID_S)
+    assert len(found.people) == 2
+    assert all((person.rows["d"] < 0).all() for person in found.people)
+    assert found.notes[0].startswith("d: hardly anybody it sees fits the other views: another take")
+
+
+def test_who_never_moves_is_kept_and_a_reflection_is_not(make_stage, actor_type) -> None:
+    still = [actor_type(), actor_type(place=(-1.0, 0.8), swing_m=0.0)]
+    stage = make_stage(still, frames=60, noise_px=1.0)
+    assert len(associate(stage.keypoints, stage.cameras, stage.clock, time_s=GRID_S).people) == 2
+    mirror = np.array([-1.0, 1.0, 1.0])  # the plane x = -0.7
+    sides = [name.replace("left", "L").replace("right", "left").replace("L", "right") for name in NAMES]
+    other = [NAMES.index(name) for name in sides]
+
+    class Reflected(actor_type):
+        def at(self, time_s: np.ndarray) -> np.ndarray:
+            return super().at(time_s)[:, other] * mirror + [-1.4, 0.0, 0.0]
+
+    where = {"place": (0.0, 0.0), "speed": (0.6, 0.0), "swing_m": 0.3}
+    stage = make_stage([actor_type(**where), Reflected(**where)], frames=60, noise_px=1.0)
+    found = associate(stage.keypoints, stage.cameras, stage.clock, time_s=GRID_S)
+    assert len(found.people) == 1
+    assert "a reflection" in found.notes[0]
