@@ -37,6 +37,10 @@ _CHUNK = 2048
 """Points solved together: keeps the working memory in the processor's cache."""
 
 
+_ROUGH_ROUNDS = (16.0, 8.0, 4.0, 2.0, 1.0)
+"""Times the expected deviation within which rays are heard, round by round."""
+
+
 @dataclass(frozen=True)
 class Triangulated:
     """N points and what they rest on."""
@@ -152,6 +156,66 @@ def triangulate(
         torch.cat([part.error_px for part in parts]),
         torch.cat([part.num_views for part in parts]),
     )
+
+
+def nearest_to_rays(
+    origin_world: Tensor, direction_world: Tensor, angle_sd: Tensor, *, min_angle_deg: float = 3.0
+) -> tuple[Tensor, Tensor]:
+    """Points nearest to viewing rays, wrong rays losing their say round by round.
+
+    A rough answer for many points at a fifteenth of what ``triangulate`` costs: no lens is asked, and the
+    rays start as equals, so that it needs a majority of sound ones.
+
+    Args:
+        origin_world: (C, 3) where each camera's rays start, metres.
+        direction_world: (N, C, 3) unit vectors, NaN where unseen.
+        angle_sd: (N, C) expected deviation of a ray, radians.
+        min_angle_deg: smallest angle between two rays that may determine depth, degrees.
+
+    Returns:
+        xyz_world: (N, 3) metres, NaN where fewer than two rays cross at a sufficient angle.
+        miss: (N, C) distance of the point from each ray in expected deviations, NaN where unseen or behind.
+    """
+    x, y, z = direction_world.nan_to_num(0.0).unbind(-1)  # (N, C)
+    seen = direction_world.isfinite().all(-1)
+    ox, oy, oz = (value[None] for value in origin_world.unbind(-1))
+    along_origin = x * ox + y * oy + z * oz
+    weight = seen.to(x.dtype)
+    point = torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0])
+    sound = torch.zeros_like(seen[:, 0])
+    miss = torch.zeros_like(x)
+    least = 0.5 * math.sin(math.radians(min_angle_deg)) ** 2
+    for coarse in _ROUGH_ROUNDS:
+        total = weight.sum(1).clamp(min=1e-30)
+        weight = weight / total[:, None]
+        # Sum of w (1 - d d^T), a symmetric matrix, and of w (1 - d d^T) o.
+        xx, yy, zz = ((weight * (1 - a * a)).sum(1) for a in (x, y, z))
+        xy, xz, yz = (-(weight * a * b).sum(1) for a, b in ((x, y), (x, z), (y, z)))
+        bx, by, bz = ((weight * (o - along_origin * a)).sum(1) for o, a in ((ox, x), (oy, y), (oz, z)))
+        cx, cy, cz = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
+        dy, dz, ez = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
+        determinant = xx * cx + xy * cy + xz * cz
+        sound = determinant > 1e-12
+        inverse = 1 / torch.where(sound, determinant, 1.0)
+        point = (
+            (cx * bx + cy * by + cz * bz) * inverse,
+            (cy * bx + dy * by + dz * bz) * inverse,
+            (cz * bx + dz * by + ez * bz) * inverse,
+        )
+        rx, ry, rz = point[0][:, None] - ox, point[1][:, None] - oy, point[2][:, None] - oz
+        depth = rx * x + ry * y + rz * z
+        away = (rx * rx + ry * ry + rz * rz - depth * depth).clamp(min=0)
+        expected = (depth.clamp(min=1e-6) * angle_sd.nan_to_num(1.0)) ** 2
+        squared = away / expected
+        weight = seen * (depth > 0) / expected / (DEGREES_OF_FREEDOM + squared / coarse**2)
+        miss = torch.where(seen & (depth > 0), squared.sqrt(), torch.nan)
+    heavy = weight > 0.05 * weight.amax(1, keepdim=True)
+    # The widest angle between a ray and the mean direction of those that count tells whether they cross.
+    mean = torch.stack([(heavy * a).sum(1) for a in (x, y, z)], -1) / heavy.sum(1).clamp(min=1)[:, None]
+    spread = 1 - mean.square().sum(-1)  # the mean of 1 - cosine over all pairs of n rays, times 1 - 1 / n
+    sound = sound & ((seen & (weight > 0)).sum(1) >= 2) & (spread > least / 2)
+    xyz = torch.stack(point, -1)
+    return torch.where(sound[:, None], xyz, torch.nan), miss
 
 
 def _views(cameras: Cameras, xy_px: Tensor, sigma_px: Tensor, max_error_px: Tensor) -> _Views:

@@ -1,4 +1,4 @@
-"""What the cameras saw of a take's actor, put together from the files of the take."""
+"""What the cameras saw of a take's people, put together from the files of the take."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from calibration.cameras import Cameras
 from mocap.evidence import Evidence, evidence
 from mocap.keypoints import Keypoints3D
 from mocap.observations import Observations
+from mocap.people.person import Person
+from mocap.people.wishes import load_wishes
 from mocap.reconstruct import observe
 from mocap.settings import ReconstructSettings
 from mocap.take import Take
@@ -23,18 +25,21 @@ class ActorViews:
     """The C cameras."""
     observations: Observations
     """(T, C, P, K) at the take's instants."""
+    people: tuple[Person, ...]
+    """(P,) who they are."""
     notes: tuple[str, ...]
-    """Who was seen besides the actor, and why they were left out."""
+    """Who else was seen, and why they were left out."""
 
 
 def actor_views(take: Take, settings: ReconstructSettings) -> ActorViews | None:
-    """What the cameras saw of the actor, or None where the take has no keypoints, cameras or clocks."""
-    views = {name: take.load_keypoints(name) for name in take.synced_keypoints_files()}
+    """What the cameras saw of everybody, or None where the take has no keypoints, cameras or clocks."""
+    views = take.load_views()
     if not (views and take.cameras_file.is_file() and take.sync_file.is_file()):
         return None
     cameras = take.load_cameras()[list(views)]
-    observations, association = observe(views, cameras, take.load_clock(), settings=settings)
-    return ActorViews(cameras, observations, association.notes)
+    wishes = load_wishes(take.people_file)
+    observations, association = observe(views, cameras, take.load_clock(), settings=settings, wishes=wishes)
+    return ActorViews(cameras, observations, association.people, association.notes)
 
 
 def evidence_for(

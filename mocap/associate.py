@@ -1,51 +1,44 @@
 """Stage 4: who in one view is who in another, decided over the whole take.
 
-Each camera's people are followed through its frames (``track``); then those tracklets of two views whose
-viewing rays meet, keypoint for keypoint, summed over all the frames they share, are joined, the surest
-first. A tracklet joins a person only if it suits all the views that person already has.
+Each camera's people are followed as far as that is certain (``track``); those tracklets of two views whose
+viewing rays meet, summed over all the instants that they share, are joined, the surest first
+(``people.votes``, ``people.clusters``); the paths that this gives are joined over time by movement, and
+across absences by the lengths of bones (``people.joining``); then everybody claims, in every frame, the
+detection that is where they should be (``people.claims``), and what is no person is left out
+(``people.judge``).
 
-The main actor is the person who fills most of the pictures: over all frames in which enough views see them,
+The main actor is the person who fills most of the pictures: over all instants at which enough views see them,
 the sum of their size in each picture times the detector's confidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints, FloatArray
+from mocap.people.claims import claim, forecast, piece_together
+from mocap.people.clusters import cluster
+from mocap.people.joining import cut_jumps, join
+from mocap.people.judge import certainty, judge, reflections
+from mocap.people.person import Person, only_person
+from mocap.people.sights import Sights, sights
+from mocap.people.tracks import Places, places, summed
+from mocap.people.votes import Ballot, cut_contradictions, tally, vote
+from mocap.people.weak import cut_weak
 from mocap.sync import Clock
-from mocap.timeline import frame_rate, resample
-from mocap.track import Tracklet, median_distance, person_size, tracklets
+from mocap.timeline import frame_rate
+from mocap.track import people_seen
 
-_MISS_SCALE = 0.1
-"""Body sizes by which two rays may pass each other before they speak against one person rather than for."""
-_LEAST_AGREEMENT = 0.25
-"""Mean agreement (1 = rays meet, -1 = they miss) below which two groups of tracklets stay apart."""
-_PARALLEL_SIN = 0.05
-"""Sine of an angle below which two rays pass near each other whatever they show."""
-_SAME_TIME_SHARE = 0.05
-"""Two tracks of one person seen at different times may overlap by this share of the shorter one."""
-_ALIKE = 0.5
-"""A later track continues the main actor if it fills the picture at least this much as they did."""
-_FAR = 0.3
-"""Body sizes beyond which a detection is not the person whose 3D keypoints were projected."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """One person in all views of a take."""
-
-    rows: Mapping[str, NDArray[np.integer]]
-    """By camera: (F,) the person's row in each frame of that camera, -1 where absent."""
-    prominence: float
-    """How much of the pictures the person fills, summed over views and time."""
+_FITS = 0.2
+"""People in the others' 3D for each picture with anybody, below which something is wrong with a camera."""
+_CLAIM_ROUNDS = 2
+"""Times that everybody claims their detections and is then placed anew."""
 
 
 @dataclass(frozen=True)
@@ -55,27 +48,47 @@ class Association:
     people: tuple[Person, ...]
     """By falling prominence."""
     notes: tuple[str, ...]
-    """Who else was seen, and why they are not the main actor."""
+    """Who else was seen, and why they were left out."""
 
 
 @dataclass(frozen=True)
-class _Sight:
-    """A tracklet on the take's timeline, as viewing rays."""
+class Expected:
+    """Where one camera should see everybody whom the views agree on, and where it does."""
 
-    tracklet: Tracklet
-    """Where it came from."""
-    present: NDArray[np.bool_]
-    """(T,) instants at which it exists."""
-    start: int
-    """First such instant; the arrays below begin there."""
-    origin: FloatArray
-    """(3,) the camera's centre, metres, world frame."""
-    direction: FloatArray
-    """(L, K, 3) unit viewing rays, world frame, NaN where unseen."""
-    angle: FloatArray
-    """(L,) the person's size as seen from the camera, radians."""
-    prominence: FloatArray
-    """(T,) share of the picture's height times mean score, 0 where absent."""
+    xy_px: FloatArray
+    """(F, N, K', 2) pixels of some keypoints, NaN where unknown."""
+    size_px: FloatArray
+    """(F, N) size in the picture, pixels, 0 where unknown."""
+    rows: NDArray[np.integer]
+    """(F, N) the row of each person, -1 where the camera lacks them."""
+    which: NDArray[np.integer]
+    """(K',) the keypoints."""
+    names: tuple[str, ...]
+    """K' names."""
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What the steps share: everything in an order that depends on neither names nor rows."""
+
+    keypoints: dict[str, CameraKeypoints]
+    """By camera, rows sorted by what they show."""
+    order: dict[str, NDArray[np.integer]]
+    """(F, P) by camera: the row that each sorted row was."""
+    cameras: Cameras
+    """In the same order."""
+    taken_s: dict[str, FloatArray]
+    """(F,) by camera: its frames on the take's clock."""
+    sights: Sights
+    """Everybody at common instants."""
+    ballot: Ballot
+    """Who agrees with whom there."""
+
+    @property
+    def names(self) -> list[str]:
+        """K names of the keypoints that are compared."""
+        every = next(iter(self.keypoints.values())).keypoint_names
+        return [every[index] for index in self.sights.keypoint]
 
 
 def associate(
@@ -88,6 +101,8 @@ def associate(
 ) -> Association:
     """Find the people of a take and what belongs to each of them in every view.
 
+    Neither the order of cameras and rows nor names matter.
+
     Args:
         keypoints: what each camera saw, all with the same keypoints.
         cameras: calibrated cameras, among them all that are named in ``keypoints``.
@@ -98,202 +113,192 @@ def associate(
     Raises:
         InputError: nobody is seen by ``min_views`` views that agree.
     """
-    sights = [sight for name in keypoints for sight in _sights(name, keypoints[name], cameras, clock, time_s)]
-    groups = _group(sights)
-    people = [group for group in groups if len({sight.tracklet.camera for sight in group}) >= min_views]
-    notes: list[str] = []
-    if not people and sights and all(_most_at_once(view) <= 1 for view in keypoints.values()):
-        people, groups = [sights], [sights]
-        notes.append("one person in every view, but the views do not agree: check calibration and offsets")
-    if not people:
-        raise InputError(
-            f"nobody is seen by {min_views} cameras that agree",
-            todo="check the calibration, the offsets in sync.json and the keypoints",
-        )
-    people = _join_absences(people, min_views)
-    people.sort(key=lambda group: -_prominence(group, min_views).sum())
-    notes += _notes(people, groups, keypoints, min_views)
-    return Association(tuple(_person(group, keypoints, min_views) for group in people), tuple(notes))
+    scene = _scene(keypoints, cameras, clock, time_s)
+    found, reasons = _found(scene, min_views)
+    if not len(found.person):
+        return _nobody(keypoints, min_views)
+    people = _people(scene, found)
+    return Association(tuple(people), (*_counted(reasons), *_unexplained(people, keypoints)))
 
 
-def claim(
-    keypoints: CameraKeypoints, predicted_px: FloatArray, rows: NDArray[np.integer]
-) -> NDArray[np.integer]:
-    """Correct a person's rows in one camera by where their 3D keypoints should appear.
-
-    This repairs a tracklet that ran on from one person to another where they crossed, and finds the person
-    in frames that no tracklet covered.
-
-    Args:
-        keypoints: what the camera saw.
-        predicted_px: (F, K, 2) the person's projected keypoints at each frame, NaN where unknown.
-        rows: (F,) the rows so far, kept where the prediction says nothing.
-
-    Returns:
-        (F,) the nearest row, -1 where none is near.
-    """
-    if keypoints.xy_px.shape[1] == 0:
-        return rows
-    distance = median_distance(keypoints.xy_px, predicted_px[:, None])  # (F, P)
-    known = np.isfinite(predicted_px).all(-1).sum(-1) >= predicted_px.shape[1] / 2
-    nearest = distance.argmin(1)
-    near = distance.min(1) < _FAR * np.nan_to_num(person_size(predicted_px))
-    return np.where(known, np.where(near, nearest, -1), rows)
-
-
-def _most_at_once(keypoints: CameraKeypoints) -> int:
-    """Most people in one frame."""
-    return int(np.isfinite(keypoints.xy_px).all(-1).any(-1).sum(1).max(initial=0))
-
-
-def _sights(
-    name: str, keypoints: CameraKeypoints, cameras: Cameras, clock: Clock, time_s: FloatArray
-) -> list[_Sight]:
-    """Everyone whom one camera saw, on the take's timeline."""
-    camera = cameras[name]
-    origin = camera.centers_world[0].numpy()
-    focal_px = float(camera.focal_px.mean())
-    taken_s = clock.take_time(name, keypoints.time_s)
-    period_s = 1 / frame_rate(taken_s)
-    result: list[_Sight] = []
-    for track in tracklets(name, keypoints):
-        xy = resample(
-            taken_s[track.frame], keypoints.xy_px[track.frame, track.row], time_s, period_s=period_s
-        )
-        score = resample(
-            taken_s[track.frame], keypoints.score[track.frame, track.row], time_s, period_s=period_s
-        )
-        present = np.isfinite(xy).all(-1).any(-1)
-        if not present.any():
-            continue
-        start, end = np.flatnonzero(present)[[0, -1]]
-        xy, seen = xy[start : end + 1], present[start : end + 1]
-        rays = camera.rays(torch.as_tensor(xy.reshape(1, -1, 2)))
-        size = np.nan_to_num(person_size(xy))
-        filled = np.zeros(len(time_s))
-        filled[start : end + 1] = size / keypoints.size_px[1]
-        filled[present] *= np.nan_to_num(score[present]).mean(-1)
-        direction = rays.direction_world.numpy().reshape(*xy.shape[:2], 3)
-        result.append(
-            _Sight(
-                track, present, int(start), origin, direction, np.where(seen, size / focal_px, np.nan), filled
-            )
+def expected(
+    keypoints: Mapping[str, CameraKeypoints],
+    cameras: Cameras,
+    clock: Clock,
+    *,
+    time_s: FloatArray,
+    min_views: int = 2,
+) -> dict[str, Expected]:
+    """By camera where everybody should be seen; arguments are those of ``associate``. Nobody: empty."""
+    scene = _scene(keypoints, cameras, clock, time_s)
+    found, _ = _found(scene, min_views)
+    if not len(found.person):
+        return {}
+    rows = _claims(scene, found)
+    result: dict[str, Expected] = {}
+    for name in keypoints:
+        seen = forecast(found, scene.sights.time_s, scene.cameras[name], scene.taken_s[name])
+        result[name] = Expected(
+            seen.xy_px, seen.size_px, rows[name], scene.sights.keypoint, tuple(scene.names)
         )
     return result
 
 
-def _agreement(a: _Sight, b: _Sight) -> tuple[float, int]:
-    """How well the rays of two tracklets of different views meet.
-
-    Each shared keypoint of a frame counts from 1 (the rays meet) to -1 (they pass each other by more than
-    1.4 times the scale, or meet behind a camera), so that one wrong limb does not lose the person.
-
-    Returns:
-        The sum over shared frames of the mean over keypoints, and the number of shared frames.
-    """
-    start = max(a.start, b.start)
-    end = min(a.start + len(a.angle), b.start + len(b.angle))
-    if end <= start:
-        return 0.0, 0
-    ray_a, ray_b = (s.direction[start - s.start : end - s.start] for s in (a, b))
-    angle_a, angle_b = (s.angle[start - s.start : end - s.start, None] for s in (a, b))
-    cosine = (ray_a * ray_b).sum(-1)
-    squared_sine = np.maximum(1 - cosine**2, _PARALLEL_SIN**2)
-    baseline = b.origin - a.origin
-    along_a, along_b = (baseline * ray_a).sum(-1), (baseline * ray_b).sum(-1)
-    depth_a = (along_a - cosine * along_b) / squared_sine
-    depth_b = (cosine * along_a - along_b) / squared_sine
-    miss = np.linalg.norm(baseline + depth_b[..., None] * ray_b - depth_a[..., None] * ray_a, axis=-1)
-    size = (depth_a * angle_a + depth_b * angle_b) / 2
-    ahead = (depth_a > 0) & (depth_b > 0)
-    vote = np.where(ahead, 1 - (miss / np.where(ahead, size * _MISS_SCALE, 1.0)) ** 2, -1.0)
-    vote = np.where(np.isfinite(cosine) & np.isfinite(size), np.maximum(vote, -1.0), np.nan)
-    shared = np.isfinite(vote).any(-1)
-    return float(np.nanmean(vote[shared], axis=-1).sum()), int(shared.sum())
+def _found(scene: _Scene, min_views: int) -> tuple[Places, list[str]]:
+    """Where everybody is, the main actor first, and why others were left out."""
+    label = _clusters(scene)
+    found = places(scene.sights, label, min_views)
+    found, reasons = _sorted_out(scene, _joined(scene, found))
+    for _ in range(_CLAIM_ROUNDS):
+        label = _labels(scene, _claims(scene, found))
+        found = places(scene.sights, label, min_views)
+        found, more = _sorted_out(scene, _joined(scene, found))
+        reasons += more
+    return found, reasons
 
 
-def _group(sights: Sequence[_Sight]) -> list[list[_Sight]]:
-    """Join tracklets greedily, the pair of groups with the largest sum of agreement first."""
-    count = len(sights)
-    total, shared = np.zeros((count, count)), np.zeros((count, count))
-    apart = np.eye(count, dtype=bool)
-    for i in range(count):
-        for j in range(i):
-            if sights[i].tracklet.camera == sights[j].tracklet.camera:
-                apart[i, j] = apart[j, i] = bool((sights[i].present & sights[j].present).any())
-            else:
-                sum_, frames = _agreement(sights[i], sights[j])
-                total[i, j] = total[j, i] = sum_
-                shared[i, j] = shared[j, i] = frames
-    members: list[list[int]] = [[i] for i in range(count)]
-    while count:
-        allowed = ~apart & (total > 0) & (total >= _LEAST_AGREEMENT * shared)
-        value = np.where(allowed, total, 0.0)
-        i, j = np.unravel_index(int(value.argmax()), value.shape)
-        if value[i, j] <= 0:
-            break
-        members[i] += members[j]
-        members[j] = []
-        for table in (total, shared):
-            table[i] += table[j]
-            table[:, i] = table[i]
-            table[j] = table[:, j] = 0
-        apart[i] |= apart[j]
-        apart[:, i] = apart[i]
-        apart[j] = apart[:, j] = True
-        apart[i, i] = True
-    return [[sights[k] for k in group] for group in members if group]
+def _scene(
+    keypoints: Mapping[str, CameraKeypoints], cameras: Cameras, clock: Clock, time_s: FloatArray
+) -> _Scene:
+    """Cameras by where they stand, rows by what they show."""
+    cameras = cameras[list(keypoints)]
+    center = cameras.centers_world.numpy()
+    names = [cameras.names[index] for index in np.lexsort(center.T)]
+    views: dict[str, CameraKeypoints] = {}
+    order: dict[str, NDArray[np.integer]] = {}
+    for name in names:
+        view = keypoints[name]
+        there = np.isfinite(view.xy_px).all(-1, keepdims=True)
+        middle = np.where(there, view.xy_px, 0.0).sum(2) / np.maximum(there.sum(2), 1)
+        middle[~there.any((2, 3))] = np.inf
+        order[name] = np.lexsort((middle[..., 1], middle[..., 0]), axis=1)
+        views[name] = replace(
+            view,
+            xy_px=np.take_along_axis(view.xy_px, order[name][..., None, None], 1),
+            score=np.take_along_axis(view.score, order[name][..., None], 1),
+        )
+    taken_s = {name: clock.take_time(name, view.time_s) for name, view in views.items()}
+    rate_hz = frame_rate(time_s) if len(time_s) > 1 else 1.0
+    seen = sights(views, cameras[names], taken_s, time_s, rate_hz)
+    ballot = vote(seen)
+    return _Scene(views, order, cameras[names], taken_s, cut_contradictions(seen, ballot), ballot)
 
 
-def _prominence(group: Sequence[_Sight], min_views: int) -> FloatArray:
-    """(T,) how much of the pictures a group fills at each instant that enough views see it."""
-    views = np.sum([sight.present for sight in group], axis=0)
-    return np.where(views >= min_views, np.sum([sight.prominence for sight in group], axis=0), 0.0)
+def _clusters(scene: _Scene) -> NDArray[np.integer]:
+    """(C, T, P) number of the cluster of each detection, -1 where nobody is."""
+    tracklet = scene.sights.tracklet
+    votes, _ = tally(scene.ballot, tracklet.reshape(-1))
+    label = np.where(tracklet >= 0, np.append(cluster(tracklet, votes), -1)[tracklet], -1)
+    return cut_weak(scene.sights, scene.ballot, label)
 
 
-def _join_absences(groups: list[list[_Sight]], min_views: int) -> list[list[_Sight]]:
-    """Join groups that are never there together and fill the picture alike: one person who was away."""
-    joined: list[list[_Sight]] = []
-    for group in sorted(groups, key=lambda group: -_prominence(group, min_views).sum()):
-        filled = _prominence(group, min_views)
-        for person in joined:
-            before = _prominence(person, min_views)
-            together = ((filled > 0) & (before > 0)).sum()
-            alike = filled[filled > 0].mean() >= _ALIKE * before[before > 0].mean() if filled.any() else False
-            if alike and together <= _SAME_TIME_SHARE * (filled > 0).sum():
-                person.extend(group)
-                break
-        else:
-            joined.append(list(group))
-    return joined
+def _joined(scene: _Scene, found: Places) -> Places:
+    """Paths without jumps, those of one person joined."""
+    found = cut_jumps(found, scene.sights.rate_hz)
+    return found.named(join(found, scene.names, scene.sights.rate_hz))
 
 
-def _person(group: Sequence[_Sight], keypoints: Mapping[str, CameraKeypoints], min_views: int) -> Person:
-    """The rows of a group in every camera; of two tracklets in one frame the longer counts."""
-    rows = {name: np.full(len(view.time_s), -1) for name, view in keypoints.items()}
-    for sight in sorted(group, key=lambda sight: len(sight.tracklet.frame)):
-        rows[sight.tracklet.camera][sight.tracklet.frame] = sight.tracklet.row
-    return Person(rows, float(_prominence(group, min_views).sum()))
+def _sorted_out(scene: _Scene, found: Places) -> tuple[Places, list[str]]:
+    """Those who are people, the one who fills most of the pictures first, and why the others are none."""
+    prominence = summed(found.person, found.prominence)
+    names, rate_hz = scene.names, scene.sights.rate_hz
+    take_s = len(scene.sights.time_s) / rate_hz
+    cameras = len(scene.cameras)
+    verdicts = judge(found, prominence, names, rate_hz=rate_hz, take_s=take_s, cameras=cameras)
+    keep = np.array([not reason for reason in verdicts], dtype=bool)
+    rank = np.full(len(keep), -1)
+    order = np.argsort(-np.where(keep, prominence, -1.0), kind="stable")[: int(keep.sum())]
+    rank[order] = np.arange(len(order))
+    found = found.named(rank[found.person])
+    reasons = [reason for reason in verdicts if reason]
+    images = reflections(found, names, rate_hz)
+    if images:
+        rank = np.arange(len(order))
+        rank[images] = -1
+        rank[rank >= 0] = np.arange(len(order) - len(images))
+        found = found.named(rank[found.person])
+        reasons += ["a reflection: one plane maps another person onto it"] * len(images)
+    return found, reasons
 
 
-def _notes(
-    people: Sequence[Sequence[_Sight]],
-    groups: Sequence[Sequence[_Sight]],
-    keypoints: Mapping[str, CameraKeypoints],
-    min_views: int,
-) -> list[str]:
-    """One sentence for each person who is not the main actor, and one for the rest."""
-    most = float(_prominence(people[0], min_views).sum())
+def _claims(scene: _Scene, found: Places) -> dict[str, NDArray[np.integer]]:
+    """By camera: (F, N) the row of everybody in each frame."""
+    rows: dict[str, NDArray[np.integer]] = {}
+    for name, view in scene.keypoints.items():
+        expected = forecast(found, scene.sights.time_s, scene.cameras[name], scene.taken_s[name])
+        rows[name] = claim(view, scene.sights.keypoint, expected)
+    return rows
+
+
+def _labels(scene: _Scene, rows: Mapping[str, NDArray[np.integer]]) -> NDArray[np.integer]:
+    """(C, T, P) whom each detection shows, by everybody's rows."""
+    label = np.full_like(scene.sights.row, -1)
+    for camera, own in enumerate(rows.values()):
+        at = own[scene.sights.frame[camera]]  # (T, N)
+        time, person = np.nonzero(at >= 0)
+        label[camera, time, at[time, person]] = person
+    return np.where(scene.sights.row >= 0, label, -1)
+
+
+def _people(scene: _Scene, found: Places) -> list[Person]:
+    """What belongs to everybody, in the order of the rows that the cameras gave."""
+    count = int(found.person.max()) + 1
+    rows: list[dict[str, NDArray[np.integer]]] = [{} for _ in range(count)]
+    pieces: list[dict[str, NDArray[np.integer]]] = [{} for _ in range(count)]
+    claimed: dict[str, NDArray[np.integer]] = {}
+    for name, view in scene.keypoints.items():
+        expected = forecast(found, scene.sights.time_s, scene.cameras[name], scene.taken_s[name])
+        claimed[name] = own = claim(view, scene.sights.keypoint, expected)
+        every = piece_together(view, scene.sights.keypoint, expected, own)
+        given = np.pad(scene.order[name], ((0, 0), (0, 1)), constant_values=-1)  # -1 stays -1
+        frame = np.arange(len(own))
+        for person in range(count):
+            rows[person][name] = given[frame, own[:, person]]
+            pieces[person][name] = given[frame[:, None], every[:, person]]
+    label = _labels(scene, claimed)
+    sure = certainty(found, scene.ballot, label, scene.sights.rate_hz)
+    prominence = summed(found.person, found.prominence)
+    return [
+        Person(rows[person], pieces[person], float(prominence[person]), float(sure[person]), (person + 1,))
+        for person in range(count)
+    ]
+
+
+def _nobody(keypoints: Mapping[str, CameraKeypoints], min_views: int) -> Association:
+    """One person in every view is taken on trust; anything else is an error."""
+    alone = only_person(keypoints)
+    if alone is None or alone.prominence == 0:
+        raise InputError(
+            f"nobody is seen by {min_views} cameras that agree",
+            todo="check the calibration, the offsets in sync.json and the keypoints",
+        )
+    note = "one person in every view, but the views do not agree: check calibration and offsets"
+    return Association((alone,), (note,))
+
+
+def _counted(reasons: list[str]) -> list[str]:
+    """Each kind of reason once, with how many were left out for it."""
+    kinds = [reason.split(":")[0] for reason in reasons]
+    more = {kind: f" (and {kinds.count(kind) - 1} more)" * (kinds.count(kind) > 1) for kind in kinds}
+    return [f"left out: {reasons[kinds.index(kind)]}{text}" for kind, text in more.items()]
+
+
+def _unexplained(people: list[Person], keypoints: Mapping[str, CameraKeypoints]) -> list[str]:
+    """One sentence for each camera with detections that are nobody's."""
     notes: list[str] = []
-    for group in people[1:]:
-        names = {sight.tracklet.camera for sight in group}
-        share = 100 * float(_prominence(group, min_views).sum()) / max(most, 1e-12)
-        views = ", ".join(name for name in keypoints if name in names)
-        notes.append(f"a person in {views} fills {share:.0f} % as much of the pictures as the main actor")
-    kept = {id(sight) for group in people for sight in group}
-    lone = [sight for group in groups for sight in group if id(sight) not in kept]
-    for name in keypoints:
-        frames = sum(len(sight.tracklet.frame) for sight in lone if sight.tracklet.camera == name)
-        if frames:
-            notes.append(f"{name}: {frames} detections fit no other view")
+    for name, view in keypoints.items():
+        spare = people_seen(view)
+        seen = spare.any(1).sum()
+        if seen and sum((person.rows[name] >= 0).sum() for person in people) < _FITS * seen:
+            notes.append(
+                f"{name}: hardly anybody it sees fits the other views: another take, an exchanged name, "
+                "mirrored footage, a clock that is off, or a camera that was moved"
+            )
+        for person in people:
+            frame = np.flatnonzero(person.rows[name] >= 0)
+            spare[frame, person.rows[name][frame]] = False
+            frame, keypoint = np.nonzero(person.pieces[name] >= 0)
+            spare[frame, person.pieces[name][frame, keypoint]] = False
+        if spare.any():
+            notes.append(f"{name}: {int(spare.sum())} detections fit no other view")
     return notes

@@ -43,6 +43,12 @@ class Evidence:
     bias_sd_px: FloatArray
     """(C, K) standard deviation of the error of a coordinate that stays the same over the take, pixels."""
 
+    def at(self, frames: slice) -> Evidence:
+        """Some frames of it."""
+        return replace(
+            self, time_s=self.time_s[frames], xy_px=self.xy_px[frames], sigma_px=self.sigma_px[frames]
+        )
+
 
 def evidence(
     observations: Observations,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,13 @@ class CameraKeypoints:
         if len(self.keypoint_names) != keypoints:
             raise ValueError(f"{len(self.keypoint_names)} keypoint names for {keypoints} keypoints")
 
+    def and_also(self, other: CameraKeypoints) -> CameraKeypoints:
+        """The same frames with further people; those of other frames or keypoints are of no use."""
+        if other.keypoint_names != self.keypoint_names or len(other.time_s) != len(self.time_s):
+            return self
+        xy_px = np.concatenate([self.xy_px, other.xy_px], 1)
+        return replace(self, xy_px=xy_px, score=np.concatenate([self.score, other.score], 1))
+
 
 @dataclass(frozen=True)
 class Keypoints3D:
@@ -55,6 +62,17 @@ class Keypoints3D:
     """(T, P, K) root mean square reprojection error over the views used."""
     num_views: NDArray[np.integer]
     """(T, P, K) how many views the point rests on; 0 where there is none."""
+
+    def at(self, frames: slice) -> Keypoints3D:
+        """Some frames of the same people."""
+        return replace(
+            self,
+            time_s=self.time_s[frames],
+            xyz_world=self.xyz_world[frames],
+            covariance=self.covariance[frames],
+            error_px=self.error_px[frames],
+            num_views=self.num_views[frames],
+        )
 
     def __post_init__(self) -> None:
         shape = (len(self.time_s), len(self.person), len(self.keypoint_names))

@@ -52,37 +52,55 @@ class Observations:
             size_px=self.size_px[instants],
         )
 
+    def of(self, person: int, cameras: NDArray[np.integer]) -> Observations:
+        """Those of one person alone, with the cameras in another order (C,)."""
+        return replace(
+            self,
+            xy_px=self.xy_px[:, cameras, person : person + 1],
+            sigma_px=self.sigma_px[:, cameras, person : person + 1],
+            size_px=self.size_px[:, cameras, person : person + 1],
+        )
+
 
 def gather(
     keypoints: Mapping[str, CameraKeypoints],
     taken_s: Mapping[str, FloatArray],
-    rows: Mapping[str, NDArray[np.integer]],
+    pieces: Sequence[Mapping[str, NDArray[np.integer]]],
     time_s: FloatArray,
     rate_hz: float,
 ) -> Observations:
-    """One person's keypoints of all views at the timeline's instants."""
-    all_xy: list[FloatArray] = []
-    all_sigma: list[FloatArray] = []
-    all_size: list[FloatArray] = []
+    """The keypoints of people in all views at the timeline's instants.
+
+    Args:
+        keypoints: what each camera saw, all with the same keypoints.
+        taken_s: (F,) by camera: its frames' times on the take's clock.
+        pieces: for each person by camera: (F, K) the row that shows each keypoint, -1 where none does.
+        time_s: (T,) the timeline.
+        rate_hz: its instants per second.
+    """
     names = next(iter(keypoints.values())).keypoint_names
-    for name, view in keypoints.items():
-        there = np.flatnonzero(rows[name] >= 0)
-        row = rows[name][there]
-        period_s = 1 / frame_rate(view.time_s)
-        xy = resample(taken_s[name][there], view.xy_px[there, row], time_s, period_s=period_s)
-        score = resample(taken_s[name][there], view.score[there, row], time_s, period_s=period_s)
-        size = np.maximum(_lasting_size(xy, rate_hz), _LEAST_SIZE * view.size_px[1])
-        all_xy.append(xy)
-        all_sigma.append(deviation(score, names) * size[:, None])
-        all_size.append(size)
-    return Observations(
-        time_s,
-        rate_hz,
-        names,
-        np.stack(all_xy, 1)[:, :, None],
-        np.stack(all_sigma, 1)[:, :, None],
-        np.stack(all_size, 1)[:, :, None],
-    )
+    shape = (len(time_s), len(keypoints), len(pieces), len(names))
+    xy_px, sigma_px, size_px = np.full((*shape, 2), np.nan), np.full(shape, np.nan), np.zeros(shape[:3])
+    for person, own in enumerate(pieces):
+        for camera, (name, view) in enumerate(keypoints.items()):
+            there = np.flatnonzero((own[name] >= 0).any(1))
+            xy, score = _pieced(view, there, own[name][there])
+            period_s = 1 / frame_rate(view.time_s)
+            xy = resample(taken_s[name][there], xy, time_s, period_s=period_s)
+            score = resample(taken_s[name][there], score, time_s, period_s=period_s)
+            size = np.maximum(_lasting_size(xy, rate_hz), _LEAST_SIZE * view.size_px[1])
+            xy_px[:, camera, person], size_px[:, camera, person] = xy, size
+            sigma_px[:, camera, person] = deviation(score, names) * size[:, None]
+    return Observations(time_s, rate_hz, names, xy_px, sigma_px, size_px)
+
+
+def _pieced(
+    view: CameraKeypoints, frame: NDArray[np.integer], row: NDArray[np.integer]
+) -> tuple[FloatArray, FloatArray]:
+    """(N, K, 2) pixels and (N, K) scores of one person whose keypoints are in some rows (N, K)."""
+    pick = frame[:, None], np.maximum(row, 0), np.arange(row.shape[1])
+    known = row >= 0
+    return np.where(known[..., None], view.xy_px[pick], np.nan), np.where(known, view.score[pick], np.nan)
 
 
 def _lasting_size(xy_px: FloatArray, rate_hz: float) -> FloatArray:

@@ -1,9 +1,9 @@
-"""One person of a take: whether there is only one, where they roughly are, and their points."""
+"""One person of a take: where they roughly are, and their points."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from calibration.triangulation import triangulate
-from mocap.associate import Person
-from mocap.keypoints import CameraKeypoints, FloatArray
+from mocap.keypoints import FloatArray
 from mocap.metrics import reprojection_error_px
 from mocap.observations import Observations
 from mocap.progress import Progress
 from mocap.settings import ReconstructSettings
 from mocap.solve import solve_take
 from mocap.solve.start import every, start
-from mocap.track import person_size
 
 _BRIDGE_S = 0.25
 """Points further in time from a frame that enough views see are not made up."""
 _LARGEST_SD_M = 0.1
 """A point known no better is not known."""
+_FEWEST_INSTANTS = 6
+"""A keypoint that enough views see at fewer instants has no path."""
 _FAR = 0.3
 """Body sizes by which a view must not miss a person, in the middle of their keypoints."""
 
@@ -39,22 +39,6 @@ class SomePoints:
     """(T,) their places on the take's grid."""
     xyz: FloatArray
     """(T, K, 3) metres, world frame, NaN where unknown."""
-
-
-def only_person(keypoints: Mapping[str, CameraKeypoints]) -> Person | None:
-    """The person of a take in which no camera ever saw two; None where one did."""
-    rows: dict[str, NDArray[np.integer]] = {}
-    prominence = 0.0
-    for name, view in keypoints.items():
-        there = np.isfinite(view.xy_px).all(-1).any(-1)  # (F, P)
-        if there.shape[1] == 0 or (there.sum(1) > 1).any():
-            return None
-        row = there.argmax(1)
-        rows[name] = np.where(there.any(1), row, -1)
-        frames = np.arange(len(row))
-        size = np.nan_to_num(person_size(view.xy_px[frames, row])) / view.size_px[1]
-        prominence += float((size * np.nan_to_num(view.score[frames, row]).mean(-1)).sum())
-    return Person(rows, prominence)
 
 
 def some_points(
@@ -106,6 +90,21 @@ class PersonPoints:
     """(T, K) root mean square over the views used."""
     num_views: NDArray[np.integer]
     """(T, K)."""
+
+    def spread_over(self, stay: NDArray[np.bool_]) -> PersonPoints:
+        """The same on a longer timeline, of which the points are those at the instants ``stay``."""
+
+        def spread(values: NDArray[Any], fill: float) -> NDArray[Any]:
+            result = np.full((len(stay), *values.shape[1:]), fill, dtype=values.dtype)
+            result[stay] = values
+            return result
+
+        return PersonPoints(
+            spread(self.xyz_world, np.nan),
+            spread(self.covariance, np.nan),
+            spread(self.error_px, np.nan),
+            spread(self.num_views, 0),
+        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,8 @@ def solve_person(
     )
     sound = np.zeros(sigma_px.shape, dtype=bool)
     error_px = np.full(sigma_px.shape, np.nan)
-    known = np.flatnonzero(begun.known)
+    two_views = np.isfinite(begun.xy_px).all(-1).sum(1) >= settings.min_views
+    known = np.flatnonzero(begun.known & (two_views.sum(0) >= min(_FEWEST_INSTANTS, times)))
     if len(known):
         solved = solve_take(
             cameras,

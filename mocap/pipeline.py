@@ -3,10 +3,18 @@
     calibrate    board clips                       -> cameras.toml
     detect       clips                             -> keypoints/<camera>.npz
     sync         clips, keypoints, cameras         -> sync.json
+    search       clips, keypoints, cameras, clocks -> found/<camera>.npz
     reconstruct  keypoints, cameras, clocks        -> points.npz, the cameras used
     fit          points, body                      -> motion/<person>.npz
     export       motion                            -> export/<person>.<format>
     report       all of it                         -> report.json, overlay.png
+
+Who is who is decided over the whole take, from the keypoints of all views, by geometry alone. A detector
+drops one of two people who stand close; so ``search`` decides it a first time, looks again in every clip
+where the other views' 3D has somebody whom that view lacks, and keeps what it sees there if it is where that
+person should be and nobody else's. The detector's own keypoints stay as they are. ``reconstruct`` decides
+anew with both, hears what the user says in ``people.toml`` (tracks that are one person, cuts, actors), and
+solves for the points. An edit of that file makes ``reconstruct`` and what follows stale, nothing before.
 
 A stage is skipped when its results were made from the same inputs and settings, redone when they are
 stale, and leaves alone what came from elsewhere. A take may begin at any stage: the files of the
@@ -38,6 +46,7 @@ from mocap.take_check import check_startable, check_take
 STAGES: dict[str, Callable[[Take, Settings, Progress], Outcome]] = {
     "detect": take_stages.detect,
     "sync": take_stages.sync,
+    "search": take_stages.search,
     "reconstruct": take_stages.reconstruct,
     "fit": take_stages.fit,
     "export": take_stages.export,

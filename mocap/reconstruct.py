@@ -1,8 +1,9 @@
 """Stage 5: 2D keypoints in many views → 3D keypoints with uncertainty.
 
-``observe`` finds the main actor in every view and brings all views to the same instants; ``solve`` turns
-those observations into points: left and right put back, and then all instants and keypoints of the take
-solved together (``mocap.solve``). Short gaps are bridged, with a covariance that says how little is known.
+``observe`` finds everybody in every view and brings all views to the same instants; ``solve`` turns those
+observations into points, one person after the other: left and right put back, and then all instants and
+keypoints of the take solved together (``mocap.solve``). Short gaps are bridged, with a covariance that says
+how little is known.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import numpy as np
 import torch
 
 from calibration.cameras import Cameras
-from mocap.associate import Association, associate, claim
+from mocap.associate import Association, Expected, associate, expected
 from mocap.errors import ConfigError, InputError
-from mocap.keypoints import CameraKeypoints, Keypoints3D
+from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
 from mocap.observations import Observations, gather
-from mocap.person import ViewUse, all_agree, only_person, solve_person, some_points
+from mocap.people.person import only_person
+from mocap.people.wishes import Wishes, apply
+from mocap.person import PersonPoints, ViewUse, all_agree, solve_person, some_points
 from mocap.progress import Progress, silent
 from mocap.settings import ReconstructSettings
 from mocap.sync import Clock
-from mocap.timeline import common_rate, frame_rate, resample, shared_grid
+from mocap.timeline import common_rate, frame_rate, shared_grid
 
 _CHECK_S = 0.25
 """Seconds between the instants at which views that show one person each must show the same one."""
@@ -39,7 +42,7 @@ class CameraFit:
     p95_error_px: float | None
     """95 % of them are below; None without any."""
     seen: int
-    """Observations of the main actor."""
+    """Observations of the people."""
     rejected: int
     """Observations that the other views contradict, or that had no second view."""
     swapped: int
@@ -63,9 +66,9 @@ class ReconstructSummary:
     bridged: int
     """Points that no view saw, between frames in which enough did."""
     people: int
-    """People whom enough views saw; the first is the main actor."""
+    """People whom enough views saw."""
     notes: tuple[str, ...]
-    """Who was seen besides the main actor, and why they were left out."""
+    """Who else was seen, and why they were left out."""
 
 
 def reconstruct(
@@ -74,25 +77,28 @@ def reconstruct(
     clock: Clock,
     *,
     settings: ReconstructSettings = DEFAULTS,
+    wishes: Wishes | None = None,
     progress: Progress = silent,
 ) -> tuple[Keypoints3D, ReconstructSummary]:
-    """Triangulate the main actor's keypoints at every instant of the take.
+    """Everybody's keypoints in the world, at every instant of the take.
 
     Args:
         keypoints: what each camera saw, people in no particular order.
         cameras: calibrated cameras, at least those in ``keypoints``.
         clock: brings the cameras' own times to the take's clock.
         settings: how.
+        wishes: what the user says about who is who.
         progress: told the instants that are done.
 
     Returns:
-        The 3D keypoints of one person, world frame, metres, NaN where fewer than ``min_views`` views agree.
+        The 3D keypoints of everybody, the main actor first, world frame, metres, NaN where fewer than
+        ``min_views`` views agree.
 
     Raises:
         InputError: fewer than two cameras, names that the calibration lacks, no common time, nobody seen.
         ConfigError: a setting that cannot be meant.
     """
-    observations, association = observe(keypoints, cameras, clock, settings=settings)
+    observations, association = observe(keypoints, cameras, clock, settings=settings, wishes=wishes)
     return solve(observations, association, cameras[list(keypoints)], settings=settings, progress=progress)
 
 
@@ -102,35 +108,55 @@ def observe(
     clock: Clock,
     *,
     settings: ReconstructSettings = DEFAULTS,
+    wishes: Wishes | None = None,
 ) -> tuple[Observations, Association]:
-    """Find the main actor in every view and bring the views to common instants.
+    """Find everybody in every view and bring the views to common instants.
 
     Arguments and errors are those of ``reconstruct``. The cameras of the result are in the order of
     ``keypoints``.
     """
-    _check(settings)
-    keypoints, cameras = _matched(keypoints, cameras, settings.min_views)
-    taken_s = {name: clock.take_time(name, view.time_s) for name, view in keypoints.items()}
-    rate_hz = settings.rate_hz or common_rate([frame_rate(view.time_s) for view in keypoints.values()])
-    time_s = shared_grid(list(taken_s.values()), rate_hz, settings.min_views)
+    keypoints, cameras, taken_s, time_s, rate_hz = _prepared(keypoints, cameras, clock, settings)
     limit_px = _limit_px(cameras, settings)
     alone = only_person(keypoints)
-    if alone is not None:
-        observations = gather(keypoints, taken_s, alone.rows, time_s, rate_hz)
+    if alone is not None and wishes in (None, Wishes()):
+        observations = gather(keypoints, taken_s, [alone.pieces], time_s, rate_hz)
         points = some_points(observations, cameras, settings, limit_px, apart_s=_CHECK_S)
         if all_agree(observations, points, cameras):
             return observations, Association((alone,), ())
     association = associate(keypoints, cameras, clock, time_s=time_s, min_views=settings.min_views)
-    rows = dict(association.people[0].rows)
-    observations = gather(keypoints, taken_s, rows, time_s, rate_hz)
-    points = some_points(observations, cameras, settings, limit_px, apart_s=0.0)
-    for name, view in keypoints.items():
-        xyz = resample(points.time_s, points.xyz, taken_s[name], period_s=1 / rate_hz)
-        projected = cameras[name].project(torch.as_tensor(xyz))[0][:, 0].numpy()
-        rows[name] = claim(view, projected, rows[name])
-    main = replace(association.people[0], rows=rows)
-    association = replace(association, people=(main, *association.people[1:]))
-    return gather(keypoints, taken_s, rows, time_s, rate_hz), association
+    if wishes is not None:
+        association = replace(association, people=apply(association.people, wishes, taken_s))
+    pieces = [person.pieces for person in association.people]
+    return gather(keypoints, taken_s, pieces, time_s, rate_hz), association
+
+
+def expected_people(
+    keypoints: Mapping[str, CameraKeypoints],
+    cameras: Cameras,
+    clock: Clock,
+    *,
+    settings: ReconstructSettings = DEFAULTS,
+) -> dict[str, Expected]:
+    """By camera where it should see everybody whom the views agree on; arguments as ``observe`` has them."""
+    keypoints, cameras, _, time_s, _ = _prepared(keypoints, cameras, clock, settings)
+    return expected(keypoints, cameras, clock, time_s=time_s, min_views=settings.min_views)
+
+
+def _prepared(
+    keypoints: Mapping[str, CameraKeypoints], cameras: Cameras, clock: Clock, settings: ReconstructSettings
+) -> tuple[dict[str, CameraKeypoints], Cameras, dict[str, FloatArray], FloatArray, float]:
+    """Keypoints and cameras that belong together, the frames' times, and the take's timeline and rate."""
+    _check(settings)
+    matched, cameras = _matched(keypoints, cameras, settings.min_views)
+    taken_s = {name: clock.take_time(name, view.time_s) for name, view in matched.items()}
+    rate_hz = settings.rate_hz or common_rate([frame_rate(view.time_s) for view in matched.values()])
+    return (
+        matched,
+        cameras,
+        taken_s,
+        shared_grid(list(taken_s.values()), rate_hz, settings.min_views),
+        rate_hz,
+    )
 
 
 def solve(
@@ -142,8 +168,10 @@ def solve(
     progress: Progress = silent,
 ) -> tuple[Keypoints3D, ReconstructSummary]:
     """Points from observations; the cameras in the order of the observations' camera axis."""
+    order = np.lexsort(cameras.centers_world.numpy().T)  # names and their order change nothing
+    views = cameras[[cameras.names[index] for index in order]]
     people = [
-        solve_person(observations, row, cameras, settings, _limit_px(cameras, settings), progress)
+        _solve_stay(observations.of(row, order), views, settings, progress)
         for row in range(observations.xy_px.shape[2])
     ]
     parts = [person for person, _ in people]
@@ -164,14 +192,26 @@ def solve(
         coverage=float(np.isfinite(points.xyz_world).all(-1).mean()),
         mean_views=float(points.num_views.sum() / max(seen.sum(), 1)),
         cameras={
-            name: _camera_fit([fit for _, fits in people for fit in (fits[index],)])
-            for index, name in enumerate(cameras.names)
+            name: _camera_fit([uses[views.names.index(name)] for _, uses in people]) for name in cameras.names
         },
         bridged=int((np.isfinite(points.xyz_world).all(-1) & ~seen).sum()),
         people=len(association.people),
         notes=association.notes,
     )
     return points, summary
+
+
+def _solve_stay(
+    observations: Observations, cameras: Cameras, settings: ReconstructSettings, progress: Progress
+) -> tuple[PersonPoints, list[ViewUse]]:
+    """One person's points, solved from the first instant at which anybody sees them to the last."""
+    there = np.isfinite(observations.xy_px).all(-1).any((1, 2, 3))
+    first, end = (int(there.argmax()), len(there) - int(there[::-1].argmax())) if there.any() else (0, 0)
+    stay = np.arange(len(there))
+    stay = (stay >= first) & (stay < max(end, first + 1))
+    limit_px = _limit_px(cameras, settings)
+    points, uses = solve_person(observations.at(stay), 0, cameras, settings, limit_px, progress)
+    return points.spread_over(stay), uses
 
 
 def _camera_fit(uses: Sequence[ViewUse]) -> CameraFit:

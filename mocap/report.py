@@ -12,7 +12,7 @@ import mocap
 from calibration.cameras import Cameras
 from mocap.actor_views import actor_views
 from mocap.fit.assemble import keypoints_on_body
-from mocap.keypoints import FloatArray
+from mocap.keypoints import FloatArray, Keypoints3D
 from mocap.metrics import (
     LIMB_KEYPOINTS,
     bone_length_std_m,
@@ -27,6 +27,9 @@ from mocap.sync_take import clock_summary
 from mocap.take import Take
 from rigs import load_body
 from rigs.motion import Motion
+
+_ABSENT_S = 0.5
+"""Somebody whom the cameras lose for less was not away."""
 
 
 def take_report(take: Take, settings: Settings) -> dict[str, Any]:
@@ -47,12 +50,18 @@ def take_report(take: Take, settings: Settings) -> dict[str, Any]:
             "bone_length_std_m": bone_length_std_m(points),
             "coverage": float((points.num_views > 0).mean()),
         }
+        for row, name in enumerate(f"person{number + 1}" for number in points.person.tolist()):
+            if name in report["people"]:
+                report["people"][name]["seen"] = _spells(points, row)
     if take.sync_file.is_file():
         report["clocks"] = clock_summary(take.load_clock())
     views = actor_views(take, settings.reconstruct)
     if views is None:
         return report
     report["notes"] = views.notes
+    for person, own in enumerate(views.people, 1):
+        if f"person{person}" in report["people"]:
+            report["people"][f"person{person}"] |= {"sure": round(own.sure, 3), "tracks": own.tracks}
     names = views.observations.keypoint_names
     body_xyz = fitted_keypoints(next(iter(motions.values())), views.observations)
     error_px = reprojection_error_px(views.cameras, body_xyz, views.observations.xy_px[:, :, 0])
@@ -104,6 +113,20 @@ def _motion_figures(motion: Motion) -> dict[str, Any]:
         "acceleration_rms_m_s2": jitter(motion.joints, motion.mocap_framerate),
         "foot_skate_m_s": foot_skate(motion.joints[:, feet], motion.mocap_framerate),
     }
+
+
+def _spells(points: Keypoints3D, row: int) -> dict[str, Any]:
+    """From when to when a person is seen, and the times in between, seconds on the take's clock."""
+    there = (points.num_views[:, row] > 0).any(-1)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], there, [0]])))
+    first, last = edges[::2], edges[1::2] - 1
+    if not len(first):
+        return {"from_s": None, "to_s": None, "spells_s": []}
+    time_s = points.time_s
+    apart = time_s[first[1:]] - time_s[last[:-1]] > _ABSENT_S
+    begin, end = first[np.append(True, apart)], last[np.append(apart, True)]
+    spells = [[float(time_s[a]), float(time_s[b])] for a, b in zip(begin, end, strict=True)]
+    return {"from_s": spells[0][0], "to_s": spells[-1][1], "spells_s": spells}
 
 
 def _by_camera(error_px: FloatArray, cameras: Cameras) -> dict[str, Any]:

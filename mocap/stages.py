@@ -88,6 +88,10 @@ class Record:
         """Note that ``stage`` is done, from what, and with which files."""
         self._put(stage.name, {"made_from": stage.made_from(), "outputs": self._hashes(stage)})
 
+    def made(self, stage: Stage) -> dict[str, str]:
+        """Files of ``stage``'s last finished results, relative to the folder, and their fingerprints."""
+        return dict(self._entries().get(stage.name, {}).get("outputs", {}))
+
     def _entries(self) -> dict[str, Any]:
         if not self._path.is_file():
             return {}

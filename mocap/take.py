@@ -86,7 +86,7 @@ class Take:
 
     def clips(self) -> dict[str, Path]:
         """Footage by camera name."""
-        stages = {"keypoints", "motion", "export"}
+        stages = {"keypoints", "found", "motion", "export"}
         return {name: path for name, path in clips_in(self.folder).items() if name not in stages}
 
     def keypoints_file(self, camera: str) -> Path:
@@ -97,6 +97,15 @@ class Take:
         """The 2D keypoints that are there, by camera name."""
         return {path.stem: path for path in _visible(self.folder / "keypoints", "*.npz")}
 
+    def found_files(self) -> dict[str, Path]:
+        """By camera name, the people who were looked for again where the other views' 3D has them."""
+        return {path.stem: path for path in _visible(self.folder / "found", "*.npz")}
+
+    @property
+    def people_file(self) -> Path:
+        """``people.toml``: what the user says about who is who."""
+        return self.folder / "people.toml"
+
     def motion_files(self) -> dict[str, Path]:
         """The motions that are there, by person."""
         return {path.stem: path for path in _visible(self.folder / "motion", "*.npz")}
@@ -105,9 +114,24 @@ class Take:
         """The exported files that are there."""
         return _visible(self.export_folder, "*")
 
+    def load_views(self) -> dict[str, CameraKeypoints]:
+        """What every camera saw, and who was found when they were looked for again."""
+        found = self.found_files()
+        views = {name: self.load_keypoints(name) for name in self.synced_keypoints_files()}
+        for name in views.keys() & found.keys():
+            views[name] = views[name].and_also(self._load_keypoints(found[name]))
+        return views
+
+    def save_found(self, camera: str, keypoints: CameraKeypoints) -> None:
+        """Write ``found/<camera>.npz``, in the format of the keypoints."""
+        arrays = asdict(keypoints) | {"keypoint_names": np.array(keypoints.keypoint_names)}
+        files.write_npz(self.folder / "found" / f"{camera}.npz", _KEYPOINTS, 1, arrays)
+
     def load_keypoints(self, camera: str) -> CameraKeypoints:
         """What one camera saw, with keypoints named our way."""
-        path = self.keypoints_file(camera)
+        return self._load_keypoints(self.keypoints_file(camera))
+
+    def _load_keypoints(self, path: Path) -> CameraKeypoints:
         required = ("time_s", "xy_px", "score", "keypoint_names", "size_px")
         arrays = files.read_npz(path, _KEYPOINTS, 1, required=required)
         width, height = (int(value) for value in arrays["size_px"])

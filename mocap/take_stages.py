@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,50 @@ def _detect_stage(take: Take, camera: str, clip: Path, settings: Settings) -> St
     )
 
 
+def search(take: Take, settings: Settings, progress: Progress) -> Outcome:
+    """People whom a view's detector missed, looked for again in its clip where the other views have them."""
+    from mocap.people.person import only_person
+    from mocap.people.search import search as solve
+
+    made_here = {
+        name: take.record.state(_detect_stage(take, name, path, settings)) is State.FRESH
+        for name, path in take.clips().items()
+    }
+    synced = take.synced_keypoints_files()
+    clips = {name: path for name, path in take.clips().items() if made_here[name] and name in synced}
+    keypoints = {name: take.load_keypoints(name) for name in synced}
+    if not clips or len(keypoints) < 2 or only_person(keypoints) is not None:
+        return Outcome()
+    shared = take.session.cameras_file
+    stage = Stage(
+        "search",
+        {f"keypoints {name}": path for name, path in synced.items()}
+        | {f"clip {name}": path for name, path in clips.items()}
+        | {"cameras": shared if shared.is_file() else take.cameras_file, "sync": take.sync_file},
+        {"detect": vars(settings.detect), "reconstruct": vars(settings.reconstruct)},
+        lambda: list(take.found_files().values()),
+    )
+
+    def work() -> Outcome:
+        found, summary = solve(
+            keypoints,
+            cameras_of(take),
+            take.load_clock(),
+            clips,
+            settings=settings.detect,
+            reconstruct=settings.reconstruct,
+            progress=progress,
+        )
+        for name, view in found.items():
+            take.save_found(name, view)
+        return Outcome(summary={f"{take.name} search": vars(summary)})
+
+    return unless_fresh(take.record, stage, f"{take.name} search", work)
+
+
 def reconstruct(take: Take, settings: Settings, progress: Progress) -> Outcome:
     """3D keypoints from the 2D ones, the cameras and their clocks."""
+    from mocap.people.wishes import load_wishes
     from mocap.reconstruct import reconstruct as solve
     from mocap.threads import one_thread
 
@@ -89,17 +132,23 @@ def reconstruct(take: Take, settings: Settings, progress: Progress) -> Outcome:
     stage = Stage(
         "reconstruct",
         {f"keypoints {name}": path for name, path in keypoints_files.items()}
-        | {"cameras": shared if shared.is_file() else take.cameras_file, "sync": take.sync_file},
+        | {"cameras": shared if shared.is_file() else take.cameras_file, "sync": take.sync_file}
+        | _who_is_who(take),
         settings.reconstruct,
         lambda: [path for path in (take.points_file,) if path.is_file()],
     )
 
     def work() -> Outcome:
-        cameras = cameras_of(take)[list(keypoints_files)]
-        keypoints = {name: take.load_keypoints(name) for name in keypoints_files}
+        views = take.load_views()
+        cameras = cameras_of(take)[list(views)]
         with one_thread():
             points, summary = solve(
-                keypoints, cameras, take.load_clock(), settings=settings.reconstruct, progress=progress
+                views,
+                cameras,
+                take.load_clock(),
+                settings=settings.reconstruct,
+                wishes=load_wishes(take.people_file),
+                progress=progress,
             )
         take.save_cameras(cameras)
         take.save_points(points)
@@ -122,6 +171,7 @@ def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
     shape_file = Path(settings.fit.shape) if settings.fit.shape else None
     pixels = {"cameras": take.cameras_file, "sync": take.sync_file}
     pixels |= {f"keypoints {name}": path for name, path in take.keypoints_files().items()}
+    pixels |= _who_is_who(take)
     stage = Stage(
         "fit",
         {"points": take.points_file}
@@ -130,6 +180,7 @@ def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
         {"fit": vars(settings.fit), "reconstruct": vars(settings.reconstruct)},
         lambda: list(take.motion_files().values()),
     )
+    made = take.record.made(stage)
 
     def work() -> Outcome:
         body = load_body(settings.fit.body)
@@ -145,8 +196,10 @@ def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
                 evidence=evidence_for(views, points, settings.reconstruct),
                 shape=load_shape(shape_file, body.name) if shape_file else None,
             )
-        for person, motion in motions.items():
-            take.save_motion(_person_name(person), motion)
+        names = {_person_name(person): motion for person, motion in motions.items()}
+        _remove(made, take.motion_files(), set(names))
+        for name, motion in names.items():
+            take.save_motion(name, motion)
         return Outcome(summary={f"{take.name} fit": vars(summary)})
 
     return unless_fresh(take.record, stage, f"{take.name} fit", work)
@@ -167,8 +220,11 @@ def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
         settings.export,
         lambda: [path for path in take.export_files() if path.stem in motion_files],
     )
+    made = take.record.made(stage)
 
     def work() -> Outcome:
+        of_nobody = {path.stem: path for path in take.export_files() if path.stem not in motion_files}
+        _remove(made, of_nobody, set())
         for person in motion_files:
             motion = take.load_motion(person)
             body = load_body(motion.body)
@@ -216,7 +272,7 @@ def report(take: Take, settings: Settings, progress: Progress) -> Outcome:
     if not take.motion_files():
         return Outcome()
     parts = [take.points_file, take.sync_file, take.cameras_file]
-    parts += [*take.keypoints_files().values(), *take.motion_files().values()]
+    parts += [*take.keypoints_files().values(), *_who_is_who(take).values(), *take.motion_files().values()]
     stage = Stage(
         "report",
         {path.relative_to(take.folder).as_posix(): path for path in parts if path.is_file()},
@@ -233,6 +289,19 @@ def report(take: Take, settings: Settings, progress: Progress) -> Outcome:
         return Outcome(summary={f"{take.name} report": report})
 
     return unless_fresh(take.record, stage, f"{take.name} report", work)
+
+
+def _who_is_who(take: Take) -> dict[str, Path]:
+    """What decides on people besides the keypoints: those who were found again, and what the user says."""
+    wishes = {"people": take.people_file} if take.people_file.is_file() else {}
+    return {f"found {name}": path for name, path in take.found_files().items()} | wishes
+
+
+def _remove(made: Mapping[str, str], present: Mapping[str, Path], still: set[str]) -> None:
+    """Delete what this program made of people who are no longer there."""
+    for name, path in present.items():
+        if name not in still and any(Path(own).name == path.name for own in made):
+            path.unlink()
 
 
 def _person_name(person: int) -> str:

@@ -6,23 +6,35 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from mocap.keypoints import CameraKeypoints, FloatArray
+from mocap.timeline import frame_rate
 
 _STILL_GATE, _GATE_PER_S = 0.15, 2.0
-"""Body sizes that a person moves at most from one frame to the next, and more for each second between."""
+"""Body sizes that a keypoint moves at most from one frame to the next, and more for each second between."""
 _LONGEST_LOSS_S = 0.3
 """A person who was lost for longer is a new one to this camera; the other views join the parts."""
-_CROWDED = 0.2
-"""Body sizes between two people within which one may be taken for the other."""
+_LONGEST_LOSS_FRAMES = 8
+"""The same in frames: fast cameras need not look back further than slow ones."""
+_FARTHEST = 0.6
+"""Mean part of the gate beyond which a detection is somebody else."""
+_UNUSUAL = 4.0
+"""Times the usual movement between two frames beyond which a link is not certain."""
+_LIMITS = (0.2, _FARTHEST)
+"""Parts of the gate between which that limit lies."""
+_CLEARLY = 0.6
+"""A link must cost less than this part of the next best one, or who is who is left to the other views."""
+_UNSHARED = 0.5
+"""What a keypoint costs, in gates, that only one of two frames shows."""
 _FEWEST_KEYPOINTS = 3
 """Fewer keypoints are no person, unless they are all that a prop has."""
 
 
 @dataclass(frozen=True)
 class Tracklet:
-    """One person in consecutive frames of one camera."""
+    """One person in frames of one camera."""
 
     camera: str
     """The camera's name."""
@@ -30,15 +42,6 @@ class Tracklet:
     """(F,) rising frame numbers."""
     row: NDArray[np.integer]
     """(F,) the person's row in each of these frames."""
-
-
-@dataclass(eq=False)
-class _Open:
-    """A tracklet that may still grow."""
-
-    frame: list[int]
-    row: list[int]
-    crowded: bool
 
 
 def person_size(xy_px: FloatArray) -> FloatArray:
@@ -50,78 +53,89 @@ def person_size(xy_px: FloatArray) -> FloatArray:
     return np.linalg.norm(np.where(anyone, high, np.nan) - np.where(anyone, low, 0.0), axis=-1)
 
 
-def median_distance(a_px: FloatArray, b_px: FloatArray) -> FloatArray:
-    """Median distance of the keypoints that both (..., K, 2) have: (...) pixels.
+def people_seen(keypoints: CameraKeypoints) -> NDArray[np.bool_]:
+    """(F, P) rows that hold enough keypoints for a person."""
+    fewest = min(_FEWEST_KEYPOINTS, len(keypoints.keypoint_names))
+    return np.isfinite(keypoints.xy_px).all(-1).sum(-1) >= fewest
 
-    It is inf where both have fewer than three of them, or not all that a prop of fewer has.
+
+def follow(keypoints: CameraKeypoints) -> NDArray[np.integer]:
+    """Follow everyone through the frames of one camera, no further than is certain.
+
+    Two detections are linked where each is the other's nearest, and clearly so; everywhere else a tracklet
+    ends: who is who afterwards is for the other views to say. Neither the order of the rows nor the direction
+    of time matters.
+
+    Returns:
+        (F, P) number of the tracklet that each row belongs to, -1 where there is nobody.
     """
-    distance = np.sort(np.linalg.norm(a_px - b_px, axis=-1), axis=-1)  # NaN sorts to the end
-    shared = np.isfinite(distance).sum(-1)
-    fewest = min(_FEWEST_KEYPOINTS, a_px.shape[-2])
-    middle = np.maximum(shared - 1, 0)[..., None]
-    low = np.take_along_axis(distance, middle // 2, -1)[..., 0]
-    high = np.take_along_axis(distance, (middle + 1) // 2, -1)[..., 0]
-    return np.where(shared >= fewest, (low + high) / 2, np.inf)
+    people = people_seen(keypoints)
+    frames = len(people)
+    label = np.full(people.shape, -1)
+    if not people.any():
+        return label
+    size = np.nan_to_num(person_size(keypoints.xy_px))
+    ends, starts = people.copy(), people.copy()  # who may still be linked onwards, and backwards
+    index = np.arange(people.size).reshape(people.shape)
+    links: list[NDArray[np.integer]] = []
+    limit = _LIMITS[1]
+    reach = int(_LONGEST_LOSS_S * frame_rate(keypoints.time_s)) if frames > 1 else 0
+    for lag in range(1, min(max(reach, 1), _LONGEST_LOSS_FRAMES, frames - 1) + 1):
+        loose = np.flatnonzero(ends[:-lag].any(1) & starts[lag:].any(1))
+        if not len(loose):
+            continue
+        cost = _cost(keypoints, size, loose, loose + lag)
+        cost[~(ends[loose][:, :, None] & starts[loose + lag][:, None])] = np.inf
+        if lag == 1:
+            usual = cost.min(2)[np.isfinite(cost.min(2))]
+            limit = np.clip(_UNUSUAL * np.median(usual), *_LIMITS) if len(usual) else _LIMITS[1]
+        place, before, after = np.nonzero(_clear(cost) & (cost < limit))
+        frame = loose[place]
+        # Whoever has an unclear successor must not be linked beyond it: two who cross have changed places.
+        near = cost < _FARTHEST
+        ends[loose] &= ~near.any(2)
+        starts[loose + lag] &= ~near.any(1)
+        links.append(np.stack([index[frame, before], index[frame + lag, after]]))
+    first, second = np.concatenate(links, 1) if links else np.zeros((2, 0), dtype=int)
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(people.size, people.size))
+    part = connected_components(graph, directed=False)[1].reshape(people.shape)
+    label[people] = np.unique(part[people], return_inverse=True)[1]
+    return label
 
 
 def tracklets(camera: str, keypoints: CameraKeypoints) -> list[Tracklet]:
-    """Follow everyone through the frames of one camera.
-
-    People are linked to where they were last seen. Where two come so near each other that one could be
-    taken for the other, tracklets end and new ones begin: who is who afterwards is for the other views to
-    say. The order of the rows does not matter.
-    """
-    fewest = min(_FEWEST_KEYPOINTS, len(keypoints.keypoint_names))
-    people = np.isfinite(keypoints.xy_px).all(-1).sum(-1) >= fewest  # (F, P)
-    size = person_size(keypoints.xy_px)
-    crowded = _crowded(keypoints.xy_px, size, people)
-    alive: list[_Open] = []
-    done: list[_Open] = []
-    for frame in np.flatnonzero(people.any(1)):
-        rows = np.flatnonzero(people[frame])
-        time = keypoints.time_s[frame]
-        lost = [track for track in alive if time - keypoints.time_s[track.frame[-1]] > _LONGEST_LOSS_S]
-        done += lost
-        alive = [track for track in alive if track not in lost]
-        links = _link(alive, keypoints, size, int(frame), rows)
-        for row in rows:
-            track = links.get(int(row))
-            if track is not None and track.crowded == crowded[frame, row]:
-                track.frame.append(int(frame))
-                track.row.append(int(row))
-                continue
-            if track is not None:
-                alive.remove(track)
-                done.append(track)
-            alive.append(_Open([int(frame)], [int(row)], bool(crowded[frame, row])))
-    found = [Tracklet(camera, np.array(track.frame), np.array(track.row)) for track in done + alive]
+    """The same people as a list, in the order in which they appear, of several the longest first."""
+    label = follow(keypoints)
+    frame, row = np.nonzero(label >= 0)
+    order = np.argsort(label[frame, row], kind="stable")
+    ends = np.cumsum(np.bincount(label[frame, row]))[:-1]
+    found = [Tracklet(camera, frame[own], row[own]) for own in np.split(order, ends) if len(own)]
     return sorted(found, key=lambda track: (track.frame[0], -len(track.frame)))
 
 
-def _crowded(xy_px: FloatArray, size_px: FloatArray, people: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(F, P) whether another person of the same frame stands close in the image."""
-    result = np.zeros_like(people)
-    for row in range(people.shape[1]):
-        for other in range(people.shape[1]):
-            if other != row:
-                near = median_distance(xy_px[:, row], xy_px[:, other]) < _CROWDED * size_px[:, row]
-                result[:, row] |= near & people[:, row] & people[:, other]
+def _cost(
+    keypoints: CameraKeypoints, size_px: FloatArray, frame: NDArray[np.integer], later: NDArray[np.integer]
+) -> FloatArray:
+    """(N, P, P) mean part of the gate that the keypoints of everybody moved between two frames."""
+    before, after = keypoints.xy_px[frame][:, :, None], keypoints.xy_px[later][:, None]
+    wait = np.abs(keypoints.time_s[later] - keypoints.time_s[frame])[:, None, None]
+    size = np.maximum(size_px[frame][:, :, None], size_px[later][:, None])
+    gate = np.maximum(size, 1.0) * (_STILL_GATE + _GATE_PER_S * wait)
+    with np.errstate(invalid="ignore"):
+        moved = np.hypot(before[..., 0] - after[..., 0], before[..., 1] - after[..., 1]) / gate[..., None]
+    seen_before, seen_after = np.isfinite(before).all(-1), np.isfinite(after).all(-1)
+    shared = (seen_before & seen_after).sum(-1)
+    alone = (seen_before ^ seen_after).sum(-1)
+    total = np.nan_to_num(np.minimum(moved, 1.0)).sum(-1) + _UNSHARED * alone
+    return np.where(shared >= _FEWEST_KEYPOINTS, total / np.maximum(shared + alone, 1), np.inf)
+
+
+def _clear(cost: FloatArray) -> NDArray[np.bool_]:
+    """(N, P, P) pairs that are near, and each of them clearly the nearest to the other."""
+    result = cost < _FARTHEST
+    for axis in (1, 2):
+        nobody = np.full_like(cost.take([0], axis), np.inf)
+        ordered = np.partition(np.concatenate([cost, nobody], axis), 1, axis=axis)
+        best, second = ordered.take([0], axis), ordered.take([1], axis)
+        result &= (cost <= best) & (cost < _CLEARLY * second)
     return result
-
-
-def _link(
-    alive: list[_Open], keypoints: CameraKeypoints, size_px: FloatArray, frame: int, rows: NDArray[np.integer]
-) -> dict[int, _Open]:
-    """Which open tracklet each row of a frame continues, all of them together as near as possible."""
-    if not alive:
-        return {}
-    last = [(track.frame[-1], track.row[-1]) for track in alive]
-    before = np.stack([keypoints.xy_px[f, p] for f, p in last])
-    size = np.array([size_px[f, p] for f, p in last])[:, None]
-    wait = keypoints.time_s[frame] - np.array([keypoints.time_s[f] for f, _ in last])[:, None]
-    moved = median_distance(before[:, None], keypoints.xy_px[frame, rows][None])
-    cost = moved / (size * (_STILL_GATE + _GATE_PER_S * wait))
-    cost = np.where(cost < 1, cost, 1e3)
-    return {
-        int(rows[j]): alive[i] for i, j in zip(*linear_sum_assignment(cost), strict=True) if cost[i, j] < 1
-    }

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mocap.detect.region import Region
 from mocap.settings import DetectSettings
 
 TrackerState = dict[str, NDArray[np.generic]]
@@ -48,6 +49,17 @@ class Detector(Protocol):
 
     def restore(self, state: TrackerState) -> None:
         """Go on from a remembered state."""
+        ...
+
+
+@runtime_checkable
+class Looker(Protocol):
+    """A detector that can be told where to look, as those that work top-down can."""
+
+    def look(
+        self, rgb: NDArray[np.uint8], region: Region
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Pixels (K, 2) and scores (K,) of whoever stands in a region of an image; None where nobody does."""
         ...
 
 

@@ -117,6 +117,11 @@ class TopDown:
             np.array([track.slot for track, _ in seen], dtype=np.int64),
         )
 
+    def look(self, rgb: NDArray[np.uint8], region: Region) -> tuple[Floats, Floats] | None:
+        """Keypoints (K, 2) and their scores (K,) of whoever is in a region; None where nobody is."""
+        pose = self._pose(rgb, region, self._min_score_known)
+        return None if pose is None else (pose.xy_px, pose.score)
+
     def _follow(self, rgb: NDArray[np.uint8]) -> list[tuple[_Track, Pose]]:
         """Those who are still there; of two tracks that ran into one person the older one stays."""
         seen: list[tuple[_Track, Pose]] = []

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from mocap.errors import InputError
@@ -80,9 +81,13 @@ def fit(
         if known.sum(-1).max(initial=0) < _LEAST_KEYPOINTS:
             left_out[person] = f"never seen with {_LEAST_KEYPOINTS} keypoints at once"
             continue
+        stay = _stay(known.any(-1), alone=len(points.person) == 1)
+        told = (evidence or {}).get(person)
         try:
-            seen = _observations(points, row, body, cameras, (evidence or {}).get(person))
-            motions[person], summaries[person] = _fit_person(seen, time_s, body, settings, progress, shape)
+            seen = _observations(points.at(stay), row, body, cameras, told and told.at(stay))
+            motions[person], summaries[person] = _fit_person(
+                seen, time_s[stay], body, settings, progress, shape
+            )
         except FitError as error:
             raise FitError(f"person {person}: {error}") from error
     if not motions:
@@ -92,6 +97,14 @@ def fit(
             todo="run mocap reconstruct",
         )
     return motions, FitSummary(summaries, left_out, all(summary.usable for summary in summaries.values()))
+
+
+def _stay(there: NDArray[np.bool_], *, alone: bool) -> slice:
+    """Frames from the first in which somebody is there to the last; of one person alone the whole take."""
+    if alone or there.sum() < 2:
+        return slice(0, len(there))
+    frames = np.flatnonzero(there)
+    return slice(int(frames[0]), int(frames[-1]) + 1)
 
 
 def _fit_person(

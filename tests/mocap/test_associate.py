@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mocap.associate import associate, claim
+from mocap.associate import associate
 from mocap.errors import InputError
 from mocap.sync import CameraClock
+from tests.mocap.conftest import NAMES
 
 GRID_S = np.arange(60) / 60
 
@@ -41,7 +42,8 @@ def test_the_main_actor_and_not_the_bystander(make_stage, actor_type) -> None:
     assert rows_right(stage, found.people[0].rows, 1) == 1.0
     assert rows_right(stage, found.people[1].rows, 0) == 1.0
     assert all((rows >= 0).all() for rows in found.people[0].rows.values())
-    assert "as much of the pictures as the main actor" in found.notes[0]
+    assert found.people[0].prominence > found.people[1].prominence
+    assert all(person.sure > 0.7 for person in found.people)
 
 
 def test_cameras_in_another_order_and_with_other_names(make_stage, actor_type) -> None:
@@ -138,15 +140,31 @@ def test_clocks_matter(make_stage, actor_type) -> None:
     assert len(associate(stage.keypoints, stage.cameras, stage.clock, time_s=grid).people) == 1
 
 
-def test_claim_takes_the_row_that_is_predicted(make_stage, actor_type) -> None:
+def test_footage_of_another_take_is_told(make_stage, actor_type) -> None:
     people = [actor_type(), actor_type(place=(-1.0, 0.8))]
-    view = make_stage(people, frames=30).keypoints["a"]
-    actor = make_stage(people[:1], frames=30).keypoints["a"].xy_px[:, 0]
-    predicted = actor + 5.0
-    predicted[10] = np.nan
-    view.xy_px[20] += 3000.0
-    rows = claim(view, predicted, np.full(30, 1))
-    assert rows[10] == 1, "nothing was predicted"
-    assert rows[20] == -1, "nobody is near"
-    for frame in set(range(30)) - {10, 20}:
-        np.testing.assert_allclose(view.xy_px[frame, rows[frame]], actor[frame])
+    stage = make_stage(people, frames=60)
+    view = stage.keypoints["d"]
+    stage.keypoints["d"] = replace(view, xy_px=view.xy_px + np.array([350.0, -280.0]))
+    found = associate(stage.keypoints, stage.cameras, stage.clock, time_s=GRID_S)
+    assert len(found.people) == 2
+    assert all((person.rows["d"] < 0).all() for person in found.people)
+    assert found.notes[0].startswith("d: hardly anybody it sees fits the other views: another take")
+
+
+def test_who_never_moves_is_kept_and_a_reflection_is_not(make_stage, actor_type) -> None:
+    still = [actor_type(), actor_type(place=(-1.0, 0.8), swing_m=0.0)]
+    stage = make_stage(still, frames=60, noise_px=1.0)
+    assert len(associate(stage.keypoints, stage.cameras, stage.clock, time_s=GRID_S).people) == 2
+    mirror = np.array([-1.0, 1.0, 1.0])  # the plane x = -0.7
+    sides = [name.replace("left", "L").replace("right", "left").replace("L", "right") for name in NAMES]
+    other = [NAMES.index(name) for name in sides]
+
+    class Reflected(actor_type):
+        def at(self, time_s: np.ndarray) -> np.ndarray:
+            return super().at(time_s)[:, other] * mirror + [-1.4, 0.0, 0.0]
+
+    where = {"place": (0.0, 0.0), "speed": (0.6, 0.0), "swing_m": 0.3}
+    stage = make_stage([actor_type(**where), Reflected(**where)], frames=60, noise_px=1.0)
+    found = associate(stage.keypoints, stage.cameras, stage.clock, time_s=GRID_S)
+    assert len(found.people) == 1
+    assert "a reflection" in found.notes[0]
