@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocap.keypoints import FloatArray
+from mocap.solve.noise import independent_share
 
 _CLUSTERS = (
     ("nose", "eye", "ear", "mouth", "head", "neck"),
@@ -49,6 +50,8 @@ _BENDING_M = 0.02
 """How much they do, at the least."""
 _LARGEST_M = 0.015
 """A distance that varies more is no bone."""
+_EXPECTED_M = 0.008
+"""By which distances of detectors' keypoints vary, where a take is too short to say."""
 _NOISE_DOUBT = 0.1
 """Share by which the told variance of tracks may be too small."""
 _SMALLEST_M = 0.0005
@@ -103,6 +106,7 @@ def fit_bones(
     known: NDArray[np.bool_],
     names: Sequence[str],
     independent: float,
+    lasting: float = 1.0,
 ) -> Bones:
     """Lengths and constancy of some distances.
 
@@ -115,6 +119,7 @@ def fit_bones(
         known: (T, K) frames that count.
         names: of the keypoints.
         independent: share of the frames that say something new.
+        lasting: frames that count as one in errors.
     """
     rows = []
     bending = _among(names, _BENDING)
@@ -141,7 +146,9 @@ def fit_bones(
     own = np.maximum(
         own, [_BENDING_M**2 if pair in bending else 0.0 for pair in zip(first, second, strict=True)]
     )
-    sd = np.sqrt(np.maximum(own, _SMALLEST_M**2))
+    # What a detector does to a bone lasts as its errors do: weights of single frames would count it too often.
+    expected = (1 - independent_share(len(xyz), lasting)) * lasting * _EXPECTED_M**2
+    sd = np.sqrt(np.maximum(own + expected, _SMALLEST_M**2))
     return Bones(first[keep], second[keep], length[keep], sd[keep])
 
 
