@@ -43,6 +43,13 @@ KEYPOINT_SETS: Final[dict[str, tuple[str, ...]]] = {
         *("left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee"),
         *("left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index"),
     ),
+    # no detector's: the joints of a body themselves, as simulations and other programs' solves have them
+    "smpl24": (
+        *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee"),
+        *("spine2", "left_ankle", "right_ankle", "spine3", "left_foot", "right_foot"),
+        *("neck", "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder"),
+        *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand"),
+    ),
 }
 """Names in the order in which each set's files and networks list them."""
 
@@ -63,6 +70,8 @@ LIMBS: Final[tuple[tuple[str, str], ...]] = (
     *(("left_wrist", "left_thumb"), ("right_wrist", "right_thumb")),
     *(("nose", "left_eye"), ("left_eye", "left_ear"), ("nose", "right_eye"), ("right_eye", "right_ear")),
     *(("nose", "neck"), ("neck", "mid_hip"), ("upper_neck", "head_top")),
+    *(("pelvis", "spine1"), ("spine1", "spine2"), ("spine2", "spine3"), ("spine3", "neck"), ("neck", "head")),
+    *(("left_ankle", "left_foot"), ("right_ankle", "right_foot")),
 )
 """Lines that show a person when drawn; a set uses those whose two ends it has."""
 
@@ -81,6 +90,9 @@ _FURTHER: Final[dict[str, str]] = {
 }
 """Other names of the same keypoints in the files of other programs."""
 
+_SPINE: Final = {"spine1", "spine2", "spine3"}
+"""Joints that tell that all names are joints of a body."""
+
 
 def canonical_names(names: Sequence[str]) -> tuple[str, ...]:
     """Our spelling of keypoint names: ``LBigToe``, ``Left Eye`` and ``ankle.L`` are known.
@@ -89,8 +101,16 @@ def canonical_names(names: Sequence[str]) -> tuple[str, ...]:
         names: any spellings.
 
     Returns:
-        As many names; one that belongs to no set is only turned into lower case with underscores.
+        As many names; one that belongs to no set is only turned into lower case with underscores. Beside the
+        spine's joints, ``pelvis`` and ``head`` are joints, too, and no middle of the hips and no crown.
     """
+    plain = tuple(_snake(name) for name in names)
+    if set(plain) >= _SPINE:
+        joints = set(KEYPOINT_SETS["smpl24"])
+        return tuple(
+            own if own in joints else _SPELLINGS.get(_squash(name), own)
+            for own, name in zip(plain, names, strict=True)
+        )
     return tuple(_SPELLINGS.get(_squash(name), _snake(name)) for name in names)
 
 

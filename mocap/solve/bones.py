@@ -25,6 +25,9 @@ _BONES = (
     ("shoulder", "elbow"),
     ("elbow", "wrist"),
     ("neck", "shoulder"),
+    ("collar", "shoulder"),
+    ("ankle", "foot"),
+    ("wrist", "hand"),
 )
 """Joints that one bone connects, on each side."""
 _TRUNK = (
@@ -38,6 +41,12 @@ _TRUNK = (
     ("upper_neck", "nose"),
     ("upper_neck", "left_shoulder"),
     ("upper_neck", "right_shoulder"),
+    ("pelvis", "spine1"),
+    ("spine1", "spine2"),
+    ("spine2", "spine3"),
+    ("spine3", "neck"),
+    ("spine3", "left_collar"),
+    ("spine3", "right_collar"),
 )
 """Distances along the spine."""
 _BENDING = (
@@ -146,7 +155,7 @@ def fit_bones(
     own = np.maximum(
         own, [_BENDING_M**2 if pair in bending else 0.0 for pair in zip(first, second, strict=True)]
     )
-    # What a detector does to a bone lasts as its errors do: weights of single frames would count it too often.
+    # What a detector does to a bone lasts as its errors do; by frames it would count too often.
     expected = (1 - independent_share(len(xyz), lasting)) * lasting * _EXPECTED_M**2
     sd = np.sqrt(np.maximum(own + expected, _SMALLEST_M**2))
     return Bones(first[keep], second[keep], length[keep], sd[keep])
