@@ -9,19 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import convolve1d
 
 from calibration.cameras import Cameras
 from mocap.keypoints import FloatArray, Keypoints3D
 from mocap.observations import Observations
 from mocap.settings import ReconstructSettings
 from mocap.sides import exchange
-from mocap.solve.estimate import estimate
+from mocap.solve.estimate import Noise, estimate
 from mocap.solve.estimate import features as told_by
 from mocap.solve.start import frame_swaps
-from mocap.solve.views import linearise
+from mocap.solve.views import Views, linearise
 
 _WRONG = 8.0
 """Deviations by which a view may disagree and still be heard: beyond, even a heavy tail says nothing."""
+_CALM_S = 0.15
+"""Seconds around a frame over which chance is averaged out."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Evidence:
     keypoint_names: tuple[str, ...]
     """K names."""
     xy_px: FloatArray
-    """(T, C, K, 2) distorted pixels, left and right put back; NaN where unseen or plainly wrong."""
+    """(T, C, K, 2) distorted pixels, left and right put back, what differs from frame to frame by chance
+    averaged out; NaN where unseen or plainly wrong."""
     sigma_px: FloatArray
     """(T, C, K) standard deviation of a coordinate, pixels, without its tails: they are for the solver."""
     weight: FloatArray
@@ -84,7 +88,8 @@ def evidence(
     limit_px = settings.max_error_px * cameras.size_px[:, 1].nan_to_num(1080.0).numpy() / 1080.0
     seen = np.moveaxis(views.seen, 0, 1)
     wrong = seen & (error_px > np.maximum(_WRONG * sigma_px, limit_px[:, None]))
-    xy_px = np.where(wrong[..., None], np.nan, xy_px)
+    calm_px, narrower, shared = _calmed(views, noise, rate_hz)
+    xy_px = np.where(wrong[..., None], np.nan, xy_px - np.moveaxis(calm_px, (0, 2), (3, 0)))
     count = seen.sum(0)
     usual = np.where(seen, sigma_px, 0.0).sum(0) / np.maximum(count, 1)
     return Evidence(
@@ -92,7 +97,38 @@ def evidence(
         cameras.names,
         names,
         xy_px,
-        np.where(seen, sigma_px, told_px),
-        np.full(count.shape, 1 / noise.correlation.lasting),
+        np.where(seen, sigma_px * np.moveaxis(narrower, 0, 1), told_px),
+        np.full(count.shape, 1 / shared),
         np.sqrt(noise.correlation.bias) * np.where(count > 0, usual, np.median(usual)),
     )
+
+
+def _calmed(views: Views, noise: Noise, rate_hz: float) -> tuple[FloatArray, FloatArray, float]:
+    """What of each observation is noise from one frame to the next.
+
+    The track of the whole take says how a point moves. What an observation lies off it changes slowly
+    where it is a detector's habit, and from frame to frame where it is chance: the latter is averaged out.
+
+    Args:
+        views: around the points of the take.
+        noise: of the observations.
+        rate_hz: frames per second.
+
+    Returns:
+        (2, C, T, K) pixels to take off the observations; (C, T, K) by what their deviations become less; and
+        how many frames then say the same.
+    """
+    reach = max(1, round(_CALM_S * rate_hz))
+    window = 1 - np.abs(np.arange(-reach, reach + 1)) / (reach + 1)
+    weight, _ = noise.weigh(views, views.xyz)
+
+    def around(values: FloatArray, by: FloatArray) -> FloatArray:
+        return convolve1d(values, by, axis=-2, mode="constant")
+
+    total = np.maximum(around(weight, window), 1e-12)
+    mean = around(weight * views.residual_px, window) / total
+    alike = total**2 / np.maximum(around(weight**2, window**2), 1e-24)
+    wide = window.sum() ** 2 / (window**2).sum()
+    lasting = noise.correlation.lasting
+    narrower = np.sqrt(np.minimum(1.0, lasting / np.maximum(alike, 1.0)))
+    return np.where(views.seen, views.residual_px - mean, 0.0), narrower, max(lasting, wide)

@@ -86,6 +86,13 @@ KEYPOINT_SETS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "hand21": _HAND21,
     "hands42": _HANDS42,
+    # no detector's: the joints of a body themselves, as simulations and other programs' solves have them
+    "smpl24": (
+        *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee"),
+        *("spine2", "left_ankle", "right_ankle", "spine3", "left_foot", "right_foot"),
+        *("neck", "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder"),
+        *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand"),
+    ),
 }
 """Names in the order in which each set's files and networks list them."""
 
@@ -116,6 +123,8 @@ LIMBS: Final[tuple[tuple[str, str], ...]] = (
             strict=True,
         )
     ),
+    *(("pelvis", "spine1"), ("spine1", "spine2"), ("spine2", "spine3"), ("spine3", "neck"), ("neck", "head")),
+    *(("left_ankle", "left_foot"), ("right_ankle", "right_foot")),
 )
 """Lines that show a person when drawn; a set uses those whose two ends it has."""
 
@@ -134,6 +143,9 @@ _FURTHER: Final[dict[str, str]] = {
 }
 """Other names of the same keypoints in the files of other programs."""
 
+_SPINE: Final = {"spine1", "spine2", "spine3"}
+"""Joints that tell that all names are joints of a body."""
+
 
 def canonical_names(names: Sequence[str]) -> tuple[str, ...]:
     """Our spelling of keypoint names: ``LBigToe``, ``Left Eye`` and ``ankle.L`` are known.
@@ -144,9 +156,14 @@ def canonical_names(names: Sequence[str]) -> tuple[str, ...]:
     Returns:
         As many names; one that belongs to no set is only turned into lower case with underscores, and so is
         one whose name in the sets another one of them has already: a dog's ``crown`` beside its ``head``.
+        Beside the spine's joints, ``pelvis`` and ``head`` are joints, too, and no middle of the hips and no
+        crown.
     """
     known = [_SPELLINGS.get(_squash(name)) for name in names]
     plain = [_snake(name) for name in names]
+    if set(plain) >= _SPINE:
+        joints = set(KEYPOINT_SETS["smpl24"])
+        known = [own if own in joints else name for own, name in zip(plain, known, strict=True)]
     taken = {name for name, own in zip(known, plain, strict=True) if name == own}
     result: list[str] = []
     for name, own in zip(known, plain, strict=True):

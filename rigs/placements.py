@@ -104,6 +104,12 @@ _BLAZEPOSE: Final[dict[str, Placement]] = {
     "left_foot_index": Placement(("left_big_toe",), turns_with=("left_foot",), sigma_m=0.012),
 }
 
+JOINT_M: Final = 0.003
+"""Standard deviation where joints themselves are given: another body's may lie a little elsewhere."""
+_JOINTS: Final[dict[str, Placement]] = {
+    name: Placement((JOINT_PREFIX + name,), sigma_m=JOINT_M) for name in KEYPOINT_SETS["smpl24"]
+}
+
 
 _SAME_BODY: Final = {
     "blazepose75": "blazepose33",
@@ -130,7 +136,10 @@ def _learned(set_name: str, table: dict[str, Placement]) -> dict[str, Placement]
 
 
 _TABLES: Final = {
-    name: _learned(name, _BLAZEPOSE if name.startswith("blazepose") else _COMMON) for name in KEYPOINT_SETS
+    name: _learned(
+        name, _JOINTS if name == "smpl24" else _BLAZEPOSE if name.startswith("blazepose") else _COMMON
+    )
+    for name in KEYPOINT_SETS
 }
 
 

@@ -19,6 +19,8 @@ _MEDIAN_LENGTH = 1.1774
 """Median length of a two-dimensional normal vector of unit variance."""
 _REWEIGHTS = 4
 """Rounds in which the constant error and the outliers about it are told apart."""
+_LEAST_PX = 0.05
+"""Nothing is known better: exact keypoints would leave no room for what the body cannot follow."""
 _OFFSET_TAIL = 3.0
 """Degrees of freedom of the Student-t about the common scale of offsets."""
 _USUAL_VOTES = 5.0
@@ -58,7 +60,7 @@ def estimate_noise(problem: Problem, state: State, pixels: Pixels, noise: Noise)
         return noise
     parts = [term.errors_px(posed) for posed in stretches(problem.body, problem.layout, state, at_once=512)]
     error = torch.cat(parts) - noise.bias_px  # projected minus seen, the bias not taken out
-    sigma = pixels.sigma_px * noise.scale
+    sigma = with_scale(pixels, noise).sigma_px
     known = torch.isfinite(error).all(-1)
     error = torch.where(known[..., None], error, 0.0)
     sigma = torch.where(known, sigma, 1.0)
@@ -85,7 +87,7 @@ def _scale(length: Tensor, known: Tensor) -> Tensor:
 
 def with_scale(pixels: Pixels, noise: Noise) -> Pixels:
     """The pixels with the deviations that residuals show."""
-    return replace(pixels, sigma_px=pixels.sigma_px * noise.scale)
+    return replace(pixels, sigma_px=torch.clamp(pixels.sigma_px * noise.scale, min=_LEAST_PX))
 
 
 def offset_scale(sweep: Sweep, scale: Tensor) -> Tensor:

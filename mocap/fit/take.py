@@ -106,6 +106,9 @@ class TakeFit:
         keys = _key_frames(time_s)
         seconds = torch.diff(time_s[keys])
         sparse = seen.frames(keys, Steps(seconds, torch.ones_like(seconds, dtype=torch.bool)))
+        if sparse.pixels is not None:  # frames further apart say less of the same
+            weight = torch.clamp(sparse.pixels.weight * (len(time_s) / len(keys)), max=1.0)
+            sparse = replace(sparse, pixels=replace(sparse.pixels, weight=weight))
         known = self._shape(sparse, guess.frames(keys))
         state = between(known.state, time_s[keys], time_s)
         return self._poses(seen, state, known, time_s)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocap.keypoints import FloatArray
+from mocap.solve.noise import independent_share
 from rigs.keypoints import hand_names, limbs
 
 _CLUSTERS = (
@@ -25,6 +26,9 @@ _BONES = (
     ("shoulder", "elbow"),
     ("elbow", "wrist"),
     ("neck", "shoulder"),
+    ("collar", "shoulder"),
+    ("ankle", "foot"),
+    ("wrist", "hand"),
 )
 """Joints that one bone connects, on each side."""
 _TRUNK = (
@@ -38,6 +42,12 @@ _TRUNK = (
     ("upper_neck", "nose"),
     ("upper_neck", "left_shoulder"),
     ("upper_neck", "right_shoulder"),
+    ("pelvis", "spine1"),
+    ("spine1", "spine2"),
+    ("spine2", "spine3"),
+    ("spine3", "neck"),
+    ("spine3", "left_collar"),
+    ("spine3", "right_collar"),
 )
 """Distances along the spine."""
 _BENDING = (
@@ -51,6 +61,8 @@ _BENDING_M = 0.02
 """How much they do, at the least."""
 _LARGEST_M = 0.015
 """A distance that varies more is no bone."""
+_EXPECTED_M = 0.008
+"""By which distances of detectors' keypoints vary, where a take is too short to say."""
 _NOISE_DOUBT = 0.1
 """Share by which the told variance of tracks may be too small."""
 _SMALLEST_M = 0.0005
@@ -115,6 +127,7 @@ def fit_bones(
     known: NDArray[np.bool_],
     names: Sequence[str],
     independent: float,
+    lasting: float = 1.0,
 ) -> Bones:
     """Lengths and constancy of some distances.
 
@@ -127,6 +140,7 @@ def fit_bones(
         known: (T, K) frames that count.
         names: of the keypoints.
         independent: share of the frames that say something new.
+        lasting: frames that count as one in errors.
     """
     rows = []
     bending = _among(names, _BENDING)
@@ -153,7 +167,9 @@ def fit_bones(
     own = np.maximum(
         own, [_BENDING_M**2 if pair in bending else 0.0 for pair in zip(first, second, strict=True)]
     )
-    sd = np.sqrt(np.maximum(own, _SMALLEST_M**2))
+    # What a detector does to a bone lasts as its errors do; by frames it would count too often.
+    expected = (1 - independent_share(len(xyz), lasting)) * lasting * _EXPECTED_M**2
+    sd = np.sqrt(np.maximum(own + expected, _SMALLEST_M**2))
     return Bones(first[keep], second[keep], length[keep], sd[keep])
 
 

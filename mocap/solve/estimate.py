@@ -164,7 +164,7 @@ def estimate(
         fewest = 3 if (count >= 3).sum() >= _ENOUGH else 2
         use = np.where(count >= fewest, chance * sound, 0.0)
         if (use > 0).sum() >= _ENOUGH:
-            fitted = fit_sigma((own**2).sum(0) / 2 / left, use, told, lasting)
+            fitted = fit_sigma((own**2).sum(0) / 2 / left, use, sigma_px, told, lasting)
             sigma = np.where(seen, np.maximum(fitted, _LEAST_SIGMA_PX), 1.0)
         tails = _tails(square, sigma, seen)
         correlation = correlate(own / sigma, sound, rate_hz)

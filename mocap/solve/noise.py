@@ -25,6 +25,8 @@ _BINS = 6
 """Scores whose deviations are told apart; between them the curve is straight."""
 _LEAST = 60
 """Residuals of one camera and keypoint that count as much as those of all together."""
+_FEW = 6.0
+"""Independent instants that what was expected beforehand is worth."""
 _SAMPLE = 20_000
 """Residuals that the curve is fitted to; more would not change it."""
 
@@ -167,17 +169,23 @@ def correlate(error: FloatArray, sound: NDArray[np.bool_], rate_hz: float) -> Co
 
 
 def fit_sigma(
-    squared_px: FloatArray, sound: FloatArray, features: list[FloatArray], lasting: float = 1.0
+    squared_px: FloatArray,
+    sound: FloatArray,
+    told_px: FloatArray,
+    features: list[FloatArray],
+    lasting: float = 1.0,
 ) -> FloatArray:
     """Ordinary deviations from what squared errors show.
 
-    The logarithm of the variance is a sum of piecewise straight functions of the features, plus a constant
-    for each camera and keypoint that few residuals draw to zero; the likelihood is that of normal errors.
+    The logarithm of the variance is that of the told deviation, plus piecewise straight functions of the
+    features, plus a constant for each camera and keypoint; few residuals draw all of them to zero. The
+    likelihood is that of normal errors.
 
     Args:
         squared_px: (C, T, K) half the squared error over its expected share, pixels².
         sound: (C, T, K) weight of each in the fit, 0 where unseen.
-        features: (C, T, K) each, finite.
+        told_px: (C, T, K) deviations as the scores tell them, pixels, positive.
+        features: (C, T, K) each, finite: what else may tell them.
         lasting: frames that count as one, for how far the fit may follow them.
 
     Returns:
@@ -185,34 +193,47 @@ def fit_sigma(
     """
     which = np.flatnonzero(sound.ravel() > 0)
     which = which[:: max(1, len(which) // _SAMPLE)]
-    target, weight = squared_px.ravel()[which], sound.ravel()[which]
+    target, weight = squared_px.ravel()[which] / told_px.ravel()[which] ** 2, sound.ravel()[which]
     knots = [_knots(feature.ravel()[which]) for feature in features]
     columns = [np.ones((len(which), 1))]
     columns += [_hats(f.ravel()[which], k) for f, k in zip(features, knots, strict=True)]
     design = np.concatenate(columns, 1)
     beta = np.zeros(design.shape[1])
-    mean = max(float((target * weight).sum() / weight.sum()), 1e-6)
-    beta[0] = np.log(mean)
+    beta[0] = np.log(max(float((target * weight).sum() / weight.sum()), 1e-9))
     ridge = np.full(len(beta), 20.0 * lasting)
     ridge[0] = 0.0
     for _ in range(6):
         ratio = target * np.exp(-design @ beta)
-        gradient = design.T @ (weight * (ratio - 1)) - ridge * (beta - [beta[0], *[0.0] * (len(beta) - 1)])
+        gradient = design.T @ (weight * (ratio - 1)) - ridge * beta
         curve = (design * (weight * np.maximum(ratio, 0.5))[:, None]).T @ design + np.diag(ridge)
-        step = np.linalg.solve(curve, gradient)
-        beta += np.clip(step, -1.5, 1.5)
+        beta += np.clip(np.linalg.solve(curve, gradient), -1.5, 1.5)
     shape = squared_px.shape
-    log_variance = np.full(shape, beta[0])
+    log_variance = beta[0] + 2 * np.log(told_px)
     start = 1
     for feature, knot in zip(features, knots, strict=True):
         values = beta[start : start + len(knot)]
         start += len(knot)
         log_variance += np.interp(feature.ravel(), knot, values).reshape(shape)
     ratio = (squared_px * sound * np.exp(-log_variance)).sum(1)
-    count = sound.sum(1)
     few = _LEAST * lasting
-    own = np.log((ratio + few) / (count + few))
-    return np.exp((log_variance + own[:, None]) / 2)
+    own = np.log((ratio + few) / (sound.sum(1) + few))
+    trust = independent_share(shape[1], lasting)
+    told = beta[0] + 2 * np.log(told_px)
+    return np.exp((told + trust * (log_variance + own[:, None] - told)) / 2)
+
+
+def independent_share(times: int, lasting: float) -> float:
+    """How far a take may be believed on what repeats itself, 0 to 1: by its instants that say something new.
+
+    Errors that last for seconds are, in a short take, a few draws: what they seem to say of single cameras,
+    scores or bones is chance, and is drawn towards what was expected beforehand.
+
+    Args:
+        times: frames.
+        lasting: frames that count as one.
+    """
+    fresh = times / lasting
+    return fresh**2 / (fresh**2 + _FEW**2)
 
 
 def _knots(feature: FloatArray) -> FloatArray:

@@ -18,7 +18,7 @@ from mocap.solve.motion import Smoothness, posterior_variance
 from mocap.solve.views import Views, linearise
 from mocap.solve.window import WindowSolution, basis_for, each_for_itself, solve_window
 
-_WINDOW = 800
+_WINDOW = 500
 """Knots that are solved together; longer takes in windows."""
 _NEAR_M = 0.06
 """Moves of points below which the picture moves in proportion, to a fifth of a pixel."""
@@ -91,7 +91,7 @@ def solve_take(
         views = linearise(cameras, xyz, xy_px)
     spread = posterior_variance(found.variance, found.motion, found.noise.correlation)
     new = float(np.median(found.motion.cutoff)) / np.pi
-    bones = fit_bones(xyz, spread, found.good, names, new)
+    bones = fit_bones(xyz, spread, found.good, names, new, found.noise.correlation.lasting)
     xyz, covariance, bones = _together(views, xyz, found, bones)
     lasting = found.noise.correlation.bias * found.variance[:, :, None] * np.eye(3)
     covariance = _DOUBT**2 * covariance + lasting

@@ -25,11 +25,16 @@ def test_deviations_wrong_views_and_sides(make_stage) -> None:
     observations, found = of(stage)
     assert found.xy_px.shape == (120, 4, 19, 2)
     assert found.camera_names == stage.cameras.names
-    assert np.median(found.sigma_px) == pytest.approx(2.0, rel=0.15)
-    np.testing.assert_array_equal(found.xy_px[30:40, 2], observations.xy_px[30:40, 2, 0][:, mirror])
+    # chance is averaged out over some frames, which then say the same: all in all they say as much
+    assert np.median(found.sigma_px) < 1.0
+    assert np.median(found.weight / found.sigma_px**2) == pytest.approx(1 / 2.0**2, rel=0.4)
+    put_back = observations.xy_px[30:40, 2, 0][:, mirror]
+    assert np.abs(found.xy_px[30:40, 2] - put_back).max() < 10.0
+    rough = [np.diff(xy, 2, axis=0).std() for xy in (observations.xy_px[:30, :, 0], found.xy_px[:30])]
+    assert rough[1] < rough[0] / 3
     assert np.isnan(found.xy_px[60:65, 1, 5]).all()
     assert np.isfinite(found.xy_px).all(-1).sum() == 120 * 4 * 19 - 5
-    assert (found.weight > 0.8).all(), "the errors are new in every frame"
+    assert (found.weight > 0.05).all(), "the errors are new in every frame"
     assert (found.bias_sd_px < 0.6).all()
 
 

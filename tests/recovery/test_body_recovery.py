@@ -82,24 +82,33 @@ def inside(truth: BodyTruth, found: Motion) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("clip", "start_s", "seconds"), [("walk", 0.0, 2.8), ("jump", 0.0, 4.0), ("playground", 6.0, 5.0)]
 )
-@pytest.mark.parametrize(("cameras", "limit_mm"), [(8, 3.0), (4, 5.0)])
-def test_body(clip: str, start_s: float, seconds: float, cameras: int, limit_mm: float) -> None:
-    truth = cmu_truth(clip, cameras=cameras, seed=101, start_s=start_s, seconds=seconds)
+@pytest.mark.parametrize(
+    ("keypoints", "cameras", "limit_mm"),
+    # Of the spine and the collars, surface keypoints tell little: five of 22 joints are a guess then.
+    [("smpl24", 8, 3.0), ("smpl24", 4, 5.0), ("halpe26", 8, 10.0), ("halpe26", 4, 12.0)],
+)
+def test_body(
+    clip: str, start_s: float, seconds: float, keypoints: str, cameras: int, limit_mm: float
+) -> None:
+    truth = cmu_truth(
+        clip, cameras=cameras, seed=101, start_s=start_s, seconds=seconds, keypoint_set=keypoints
+    )
     found = recover(truth)
     error_mm, (one, two) = truth.joint_error_mm(found), inside(truth, found)
     bones, tall = np.abs(truth.bone_error(found)).max(), truth.stature_error_m(found)
     print(  # noqa: T201
-        f"{clip} {cameras} cameras: joints {error_mm.mean():.1f} mm, p95 {np.quantile(error_mm, 0.95):.1f}, "
-        f"bones {100 * bones:.1f} %, stature {1000 * tall:.0f} mm, inside {one:.2f} {two:.2f}"
+        f"{clip} {keypoints} {cameras} cameras: joints {error_mm.mean():.1f} mm, "
+        f"p95 {np.quantile(error_mm, 0.95):.1f}, bones {100 * bones:.1f} %, stature {1000 * tall:.0f} mm, "
+        f"inside {one:.2f} {two:.2f}"
     )
     assert error_mm.mean() < limit_mm
-    assert bones < 0.01
-    assert abs(tall) < 0.01
+    assert bones < (0.01 if keypoints == "smpl24" else 0.025)
+    assert abs(tall) < (0.01 if keypoints == "smpl24" else 0.015)
 
 
 @pytest.mark.slow
 def test_exact_pixels() -> None:
-    truth = cmu_truth("jump", cameras=8, seed=102, seconds=4.0, spoil=EXACT)
+    truth = cmu_truth("jump", cameras=8, seed=102, seconds=4.0, spoil=EXACT, keypoint_set="smpl24")
     assert truth.joint_error_mm(recover(truth)).mean() < 1.0
 
 

@@ -24,11 +24,19 @@ def test_sets_have_their_sizes_and_unique_names() -> None:
         "h36m17": 17,
         "hand21": 21,
         "hands42": 42,
+        "smpl24": 24,
     }
     assert {name: len(names) for name, names in KEYPOINT_SETS.items()} == sizes
     for names in KEYPOINT_SETS.values():
         assert len(set(names)) == len(names)
         assert {mirrored_name(name) for name in names} == set(names)
+
+
+def test_joints_of_a_body_are_told_from_keypoints() -> None:
+    assert canonical_names(KEYPOINT_SETS["smpl24"]) == KEYPOINT_SETS["smpl24"]
+    assert canonical_names(["Pelvis", "head"]) == ("mid_hip", "head_top")
+    places = placements("smpl24", ["pelvis", "spine1", "spine2", "spine3", "right_hand"])
+    assert [place.on for place in places][:2] == [("joint:pelvis",), ("joint:spine1",)]
 
 
 def test_orders_that_are_easily_mixed_up() -> None:

@@ -60,9 +60,9 @@ def test_deviation_follows_what_tells_it_and_nothing_else() -> None:
     telling, silent = rng.uniform(-1, 1, (2, 4, 1000, 6))
     true = np.exp(0.8 * telling + rng.normal(0, 0.3, (4, 1, 6)))
     square = (rng.normal(size=(2, 4, 1000, 6)) ** 2).sum(0) / 2 * true**2
-    found = fit_sigma(square, np.ones(square.shape), [telling, silent])
+    found = fit_sigma(square, np.ones(square.shape), np.ones(square.shape), [telling, silent])
     assert np.abs(np.log(found / true)).mean() < 0.08
-    flat = fit_sigma(square, np.ones(square.shape), [silent])
+    flat = fit_sigma(square, np.ones(square.shape), np.ones(square.shape), [silent])
     assert np.abs(np.log(flat / true)).mean() > 0.2, "the figure above would see a fit that ignores features"
 
 
