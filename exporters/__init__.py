@@ -6,6 +6,7 @@ Packages add formats of their own through entry points of the group ``mocap.expo
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import inspect
 import os
 import tempfile
@@ -17,13 +18,17 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from exporters.axes import WORLD, Axes
 from exporters.bvh import BVH_AXES, export_bvh
+from exporters.c3d import C3D_AXES, export_c3d
 from exporters.errors import ExportError
 from exporters.fbx import FBX_AXES, export_fbx
 from exporters.gltf import GLTF_AXES, export_glb
 from exporters.json_file import export_json
+from exporters.mot import MOT_AXES, export_mot
 from exporters.npz import export_npz
 from exporters.table import TRC_AXES, export_csv, export_trc
-from exporters.take import Character, Take
+from exporters.take import Character, Markers, Plate, Take
+from exporters.timecode import Timecode
+from exporters.usd import USD_AXES, usd_writer
 
 __all__ = [
     "EXPORTERS",
@@ -31,7 +36,10 @@ __all__ = [
     "ExportError",
     "Exporter",
     "FileFormat",
+    "Markers",
+    "Plate",
     "Take",
+    "Timecode",
     "available_formats",
     "export",
     "format_options",
@@ -74,6 +82,13 @@ class FileFormat:
     """Axes and unit that the format expects."""
     write: Callable[..., Mapping[str, bytes]]
     """Takes a take and keyword options."""
+    needs: str = ""
+    """Module without which nothing can be written."""
+
+    @property
+    def works(self) -> bool:
+        """Whether what it needs is installed."""
+        return not self.needs or importlib.util.find_spec(self.needs) is not None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -94,8 +109,13 @@ EXPORTERS: Final[dict[str, Exporter]] = {
     "bvh": FileFormat(".bvh", BVH_AXES, export_bvh),
     "fbx": FileFormat(".fbx", FBX_AXES, export_fbx),
     "glb": FileFormat(".glb", GLTF_AXES, export_glb),
+    "usda": FileFormat(".usda", USD_AXES, usd_writer("usda"), needs="pxr"),
+    "usdc": FileFormat(".usdc", USD_AXES, usd_writer("usdc"), needs="pxr"),
+    "usdz": FileFormat(".usdz", USD_AXES, usd_writer("usdz"), needs="pxr"),
+    "c3d": FileFormat(".c3d", C3D_AXES, export_c3d, needs="ezc3d"),
     "npz": FileFormat(".npz", WORLD, export_npz),
     "trc": FileFormat(".trc", TRC_AXES, export_trc),
+    "mot": FileFormat(".mot", MOT_AXES, export_mot),
     "csv": FileFormat(".csv", WORLD, export_csv),
     "json": FileFormat(".json", WORLD, export_json),
 }
@@ -104,13 +124,14 @@ EXPORTERS: Final[dict[str, Exporter]] = {
 
 def available_formats() -> tuple[str, ...]:
     """Names of the formats that can be written here, the built-in ones first."""
+    ours = (name for name, kind in EXPORTERS.items() if getattr(kind, "works", True))
     extra = sorted({entry.name for entry in metadata.entry_points(group=_GROUP)} - set(EXPORTERS))
     working: list[str] = []
     for name in extra:
         with contextlib.suppress(ExportError):
             _exporter(name)
             working.append(name)
-    return (*EXPORTERS, *working)
+    return (*ours, *working)
 
 
 def format_options(format: str) -> tuple[str, ...]:

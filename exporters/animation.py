@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +37,12 @@ class Animation:
     """The skin at rest in the file's axes and unit, round the skeleton of ``offsets``; N columns."""
     axes: Axes
     """What lengths and directions are in."""
+    joint_std: FloatArray | None = None
+    """(T, N) metres, standard deviation of the joints' places; None where nothing is known of it."""
+    contacts: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    """(T, n) how surely each of ``contact_names`` stands on the floor, in [0, 1]."""
+    contact_names: tuple[str, ...] = ()
+    """n names."""
 
     @property
     def rest_xyz(self) -> FloatArray:
@@ -98,7 +104,15 @@ def animate(
         rate_hz=character.motion.mocap_framerate,
         mesh=_mesh(character, hierarchy, axes, rest_xyz[0] - hierarchy.rest_xyz[0]),
         axes=axes,
+        joint_std=_known(character.motion.joint_std[frames][:, list(hierarchy.source)]),
+        contacts=character.motion.contacts[frames],
+        contact_names=character.motion.contact_names,
     )
+
+
+def _known(values: FloatArray) -> FloatArray | None:
+    """The values, or None if all of them are missing."""
+    return values if np.isfinite(values).any() else None
 
 
 def _lowest(character: Character, hierarchy: Hierarchy) -> float:

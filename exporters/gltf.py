@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from exporters.animation import Animation, animate
 from exporters.axes import Axes, FloatArray
 from exporters.errors import ExportError
+from exporters.quaternions import continuous_quaternions
 from exporters.take import Take
 from rigs.mesh import SkinnedMesh
 from rigs.rig_names import DEFAULT_RIG
@@ -178,17 +179,6 @@ def _add_motion(document: _Document, animation: Animation, joints: list[int], mo
     channel(joints[0], "translation", animation.root_xyz)
     for joint, node in enumerate(joints):
         channel(node, "rotation", quaternions[:, joint])
-
-
-def continuous_quaternions(rotation: FloatArray) -> FloatArray:
-    """(T, ..., 4) x, y, z, w of rotations (T, ..., 3, 3); from frame to frame they take the short way."""
-    from scipy.spatial.transform import Rotation
-
-    quaternion = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_quat().reshape(*rotation.shape[:-2], 4)
-    turned = (quaternion[1:] * quaternion[:-1]).sum(-1) < 0
-    sign = np.where(np.cumsum(turned, axis=0) % 2 == 1, -1.0, 1.0)
-    quaternion[1:] *= sign[..., None]
-    return quaternion
 
 
 def _unit(vectors: FloatArray) -> NDArray[np.float32]:

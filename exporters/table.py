@@ -73,7 +73,7 @@ def _trc(character: Character, axes: Axes, frames: slice) -> bytes:
     ]
     time_s = np.arange(count) / motion.mocap_framerate
     left = [f"{frame + 1}\t{seconds:.8f}" for frame, seconds in enumerate(time_s)]
-    rows = _rows(xyz.reshape(count, -1), _TRC_DECIMALS[axes.unit], "\t")
+    rows = number_rows(xyz.reshape(count, -1), _TRC_DECIMALS[axes.unit], "\t")
     lines = [*head, *(f"{a}\t{b}" for a, b in zip(left, rows, strict=True))]
     return ("\n".join(lines) + "\n").encode()
 
@@ -90,7 +90,7 @@ def _csv(character: Character, frames: slice) -> bytes:
     left = [f"{seconds:.6f}" for seconds in motion.time_s[frames]]
     lines = [
         "time_s," + ",".join(names),
-        *(f"{a},{b}" for a, b in zip(left, _rows(values, 6, ","), strict=True)),
+        *(f"{a},{b}" for a, b in zip(left, number_rows(values, 6, ","), strict=True)),
     ]
     return ("\n".join(lines) + "\n").encode()
 
@@ -103,7 +103,7 @@ def _count(character: Character, frames: FloatArray) -> int:
     return len(frames)
 
 
-def _rows(values: FloatArray, decimals: int, separator: str) -> list[str]:
+def number_rows(values: FloatArray, decimals: int, separator: str) -> list[str]:
     """Lines of numbers; NaN becomes an empty field."""
     stream = io.StringIO()
     np.savetxt(stream, np.round(values, decimals) + 0.0, fmt=f"%.{decimals}f", delimiter=separator)

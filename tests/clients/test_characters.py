@@ -54,13 +54,13 @@ def assert_read_right(take: Take, folder: Path, suffix: str, rig: str = "mixamo"
     return file
 
 
-@pytest.mark.parametrize("suffix", [".fbx", ".glb"])
+@pytest.mark.parametrize("suffix", [".fbx", ".glb", ".usda", ".usdc", ".usdz"])
 @pytest.mark.parametrize("rate_hz", [24000 / 1001, 24.0, 30000 / 1001, 30.0, 60.0, 120.0])
 def test_every_frame_rate(suffix: str, rate_hz: float, tmp_path: Path) -> None:
     assert_read_right(skinned(20, rate_hz), tmp_path, suffix)
 
 
-@pytest.mark.parametrize("suffix", [".fbx", ".glb"])
+@pytest.mark.parametrize("suffix", [".fbx", ".glb", ".usdc"])
 @pytest.mark.parametrize("rig", ["smpl", "unreal", "unity", "rigify"])
 def test_every_rig(suffix: str, rig: str, tmp_path: Path) -> None:
     assert_read_right(skinned(8), tmp_path, suffix, rig)
