@@ -49,9 +49,7 @@ def export_c3d(take: Take, /, *, start_frame: int = 0, end_frame: int | None = N
         ExportError: ezc3d is not installed, no frames, or more than the format counts.
     """
     frames = slice(start_frame, end_frame)
-    timecode = (
-        take.timecode + range(len(take.characters[0].motion.time_s))[frames].start if take.timecode else None
-    )
+    timecode = take.timecode_of(frames)
     return {f"{one.name}.c3d": _c3d(one, frames, timecode) for one in take.characters}
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from exporters.animation import Animation, animate
 from exporters.axes import Axes, FloatArray
 from exporters.errors import ExportError
-from exporters.quaternions import continuous_quaternions
+from exporters.lenses import Lens, lenses
+from exporters.reduction import Curves, curves_of
 from exporters.take import Take
 from rigs.mesh import SkinnedMesh
 from rigs.rig_names import DEFAULT_RIG
@@ -40,6 +41,8 @@ def export_glb(
     rig: str | Mapping[str, str] = DEFAULT_RIG,
     mesh: bool = True,
     one_file: bool = False,
+    max_error_mm: float | None = None,
+    uncertainty: bool = False,
     start_frame: int = 0,
     end_frame: int | None = None,
 ) -> dict[str, bytes]:
@@ -50,6 +53,10 @@ def export_glb(
         rig: joint names: a preset, a TOML file's path, or {our joint: name}.
         mesh: write the body's skin where the character has one.
         one_file: all people in one file.
+        max_error_mm: leave out keys and digits where no joint moves by more, in any reader; every key where
+            left out.
+        uncertainty: let the animation's extras name an accessor with each joint's standard deviation in every
+            frame, beside the joints' medians in their nodes' extras.
         start_frame: first frame of the motion that is written; it lies at time 0 of the file.
         end_frame: frame after the last one, counted from the end where negative; all if left out.
 
@@ -63,9 +70,20 @@ def export_glb(
     animations = [animate(character, rig, GLTF_AXES, frames) for character in take.characters]
     if not mesh:
         animations = [replace(animation, mesh=None) for animation in animations]
+    bound_m = None if max_error_mm is None else max_error_mm / 1000
+    views, timecode = lenses(take.cameras, GLTF_AXES), take.timecode_of(frames)
+
+    def write(people: list[Animation]) -> bytes:
+        document = _scene(take.name, people, bound_m, uncertainty=uncertainty)
+        for view in views:
+            document.json["scenes"][0]["nodes"].append(_add_camera(document, view))
+        if timecode is not None:
+            document.json["scenes"][0]["extras"] = {"start_timecode": str(timecode)}
+        return _pack(document)
+
     if one_file:
-        return {f"{take.name}.glb": _file(take.name, animations)}
-    return {f"{one.name}.glb": _file(take.name, [one]) for one in animations}
+        return {f"{take.name}.glb": write(animations)}
+    return {f"{one.name}.glb": write([one]) for one in animations}
 
 
 @dataclass
@@ -98,7 +116,8 @@ class _Document:
         return self.add("accessors", accessor)
 
 
-def _file(name: str, animations: list[Animation]) -> bytes:
+def _scene(name: str, animations: list[Animation], bound_m: float | None, *, uncertainty: bool) -> _Document:
+    """The people of one file."""
     document = _Document({"asset": {"version": "2.0", "generator": "Mocap Studio"}, "scene": 0})
     motion: dict[str, Any] = {"name": name, "samplers": [], "channels": []}
     roots: list[int] = []
@@ -107,11 +126,11 @@ def _file(name: str, animations: list[Animation]) -> bytes:
         roots.append(joints[0])
         if animation.mesh is not None:
             roots.append(_add_skin(document, animation, animation.mesh.strongest(_INFLUENCES), joints))
-        _add_motion(document, animation, joints, motion)
+        _add_motion(document, animation, joints, motion, curves_of(animation, bound_m))
+        _add_evidence(document, animation, motion, uncertainty=uncertainty)
     document.json["scenes"] = [{"name": name, "nodes": roots}]
     document.json["animations"] = [motion]
-    document.json["buffers"] = [{"byteLength": len(document.binary)}]
-    return _pack(document)
+    return document
 
 
 def _add_joints(document: _Document, animation: Animation) -> list[int]:
@@ -126,6 +145,11 @@ def _add_joints(document: _Document, animation: Animation) -> list[int]:
         if children:
             document.json["nodes"][ident]["children"] = children
     document.json["nodes"][ids[0]]["extras"] = {"person": animation.name}
+    if animation.joint_std is not None:
+        for ident, std in zip(ids, animation.joint_std.T, strict=True):
+            if np.isfinite(std).any():
+                extras = document.json["nodes"][ident].setdefault("extras", {})
+                extras["std_mm"] = round(float(np.nanmedian(std)) * 1000, 3)
     return ids
 
 
@@ -166,19 +190,24 @@ def _add_skin(document: _Document, animation: Animation, mesh: SkinnedMesh, join
     return document.add("nodes", {"name": name, "mesh": number, "skin": skin})
 
 
-def _add_motion(document: _Document, animation: Animation, joints: list[int], motion: dict[str, Any]) -> None:
-    time = document.accessor(animation.time_s.astype(np.float32), bounds=True)
+def _add_motion(
+    document: _Document, animation: Animation, joints: list[int], motion: dict[str, Any], curves: Curves
+) -> None:
+    times: dict[bytes, int] = {}
 
-    def channel(node: int, path: str, values: FloatArray) -> None:
-        output = document.accessor(values.astype(np.float32))
-        motion["samplers"].append({"input": time, "output": output, "interpolation": "LINEAR"})
+    def channel(node: int, path: str, keys: NDArray[np.intp], values: FloatArray) -> None:
+        frames = keys.tobytes()
+        if frames not in times:
+            times[frames] = document.accessor(animation.time_s[keys].astype(np.float32), bounds=True)
+        output = document.accessor(values[keys].astype(np.float32))
+        sampler = {"input": times[frames], "output": output, "interpolation": "LINEAR"}
+        motion["samplers"].append(sampler)
         target = {"node": node, "path": path}
         motion["channels"].append({"sampler": len(motion["samplers"]) - 1, "target": target})
 
-    quaternions = continuous_quaternions(animation.rotation)
-    channel(joints[0], "translation", animation.root_xyz)
-    for joint, node in enumerate(joints):
-        channel(node, "rotation", quaternions[:, joint])
+    channel(joints[0], "translation", curves.keys[0], curves.root_xyz)
+    for joint, (node, keys) in enumerate(zip(joints, curves.keys, strict=True)):
+        channel(node, "rotation", keys, curves.quaternions[:, joint])
 
 
 def _unit(vectors: FloatArray) -> NDArray[np.float32]:
@@ -186,7 +215,47 @@ def _unit(vectors: FloatArray) -> NDArray[np.float32]:
     return single / np.linalg.norm(single, axis=-1, keepdims=True)
 
 
+def _add_evidence(
+    document: _Document, animation: Animation, motion: dict[str, Any], *, uncertainty: bool
+) -> None:
+    """How sure we are, as extras: arrays are accessors of (frames times columns) numbers, row by row."""
+    found: dict[str, Any] = {}
+    if animation.contact_names:
+        found["contact_names"] = list(animation.contact_names)
+        found["contacts"] = document.accessor(animation.contacts.astype(np.float32).ravel())
+    if uncertainty and animation.joint_std is not None:
+        found["joint_names"] = list(animation.hierarchy.names)
+        # The format forbids NaN; what is not known is below zero.
+        known = np.nan_to_num(animation.joint_std, nan=-1.0).astype(np.float32)
+        found["joint_std_m"] = document.accessor(known.ravel())
+    if found:
+        motion.setdefault("extras", {})[animation.name] = found
+
+
+def _add_camera(document: _Document, view: Lens) -> int:
+    """A node with a camera. The format's cameras have no offset and no distortion; extras tell them."""
+    from scipy.spatial.transform import Rotation
+
+    width, height = view.size_px
+    perspective = {
+        "aspectRatio": width / height * view.focal_px[1] / view.focal_px[0],
+        "yfov": 2 * float(np.arctan2(height / 2, view.focal_px[1])),
+        "znear": 0.05,
+        "zfar": 1000.0,
+    }
+    camera = {"name": view.name, "type": "perspective", "perspective": perspective}
+    node = {
+        "name": view.name,
+        "camera": document.add("cameras", camera),
+        "translation": view.xyz.tolist(),
+        "rotation": Rotation.from_matrix(view.right_up_back).as_quat().tolist(),
+        "extras": view.properties(),
+    }
+    return document.add("nodes", node)
+
+
 def _pack(document: _Document) -> bytes:
+    document.json["buffers"] = [{"byteLength": len(document.binary)}]
     text = json.dumps(document.json, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     binary = bytes(document.binary) + bytes(-len(document.binary) % 4)

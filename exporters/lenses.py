@@ -73,8 +73,10 @@ class Lens:
         }
 
 
-def lenses(cameras: Cameras, axes: Axes) -> tuple[Lens, ...]:
+def lenses(cameras: Cameras | None, axes: Axes) -> tuple[Lens, ...]:
     """The cameras in a file's axes; those whose place or picture's size is not known are left out."""
+    if cameras is None:
+        return ()
     change = axes.from_axes(WORLD)
     found: list[Lens] = []
     arrays = (

@@ -16,3 +16,14 @@ def continuous_quaternions(rotation: FloatArray) -> FloatArray:
     sign = np.where(np.cumsum(turned, axis=0) % 2 == 1, -1.0, 1.0)
     quaternion[1:] *= sign[..., None]
     return quaternion
+
+
+def rotation_from_quaternion(quaternion: FloatArray) -> FloatArray:
+    """(..., 3, 3) of x, y, z, w (..., 4) of any length but zero."""
+    x, y, z, w = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)

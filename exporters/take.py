@@ -123,6 +123,12 @@ class Take:
     timecode: Timecode | None = None
     """What a clock on the set showed at the motions' first frame."""
 
+    def timecode_of(self, frames: slice) -> Timecode | None:
+        """The timecode of the first of some frames of the motions."""
+        if self.timecode is None:
+            return None
+        return self.timecode + range(len(self.characters[0].motion.time_s))[frames].start
+
     def __post_init__(self) -> None:
         names = [character.name for character in self.characters]
         if len(set(names)) != len(names):

@@ -19,6 +19,7 @@ from exporters.axes import METRES_PER_UNIT, Axes, Unit
 from exporters.errors import ExportError
 from exporters.lenses import Lens, lenses
 from exporters.take import Take
+from exporters.timecode import Timecode
 from exporters.usd_prims import add_camera, add_person, identifier, pxr
 from rigs.rig_names import DEFAULT_RIG
 
@@ -43,7 +44,6 @@ def usd_writer(encoding: Encoding) -> Callable[..., dict[str, bytes]]:
         one_file: bool = False,
         unit: Unit = "m",
         up: Literal["y", "z"] = "y",
-        cameras: bool = True,
         start_frame: int = 0,
         end_frame: int | None = None,
     ) -> dict[str, bytes]:
@@ -56,7 +56,6 @@ def usd_writer(encoding: Encoding) -> Callable[..., dict[str, bytes]]:
             one_file: all people in one file.
             unit: unit of length, which the file names.
             up: the vertical axis, which the file names.
-            cameras: write the take's cameras where it has some.
             start_frame: first frame of the motion that is written; it lies at time code 0.
             end_frame: frame after the last one, counted from the end where negative; all if left out.
 
@@ -71,11 +70,14 @@ def usd_writer(encoding: Encoding) -> Callable[..., dict[str, bytes]]:
         animations = [animate(character, rig, axes, frames) for character in take.characters]
         if not mesh:
             animations = [replace(animation, mesh=None) for animation in animations]
-        views = lenses(take.cameras, axes) if cameras and take.cameras is not None else ()
+        views, timecode = lenses(take.cameras, axes), take.timecode_of(frames)
         if one_file:
-            return {f"{take.name}.{encoding}": _encoded(_stage(take, animations, views), encoding)}
+            return {
+                f"{take.name}.{encoding}": _encoded(_stage(take.name, animations, views, timecode), encoding)
+            }
         return {
-            f"{one.name}.{encoding}": _encoded(_stage(take, [one], views), encoding) for one in animations
+            f"{one.name}.{encoding}": _encoded(_stage(take.name, [one], views, timecode), encoding)
+            for one in animations
         }
 
     return export_usd
@@ -88,7 +90,7 @@ def usd_axes(unit: Unit = "m", up: Literal["y", "z"] = "y") -> Axes:
     return Axes(up="+y", forward="+z", unit=unit) if up == "y" else Axes(up="+z", forward="-y", unit=unit)
 
 
-def _stage(take: Take, animations: list[Animation], views: tuple[Lens, ...]) -> Any:
+def _stage(name: str, animations: list[Animation], views: tuple[Lens, ...], timecode: Timecode | None) -> Any:
     """A stage in memory with everything in it."""
     usd, geom = pxr("Usd"), pxr("UsdGeom")
     stage = usd.Stage.CreateInMemory()
@@ -100,7 +102,7 @@ def _stage(take: Take, animations: list[Animation], views: tuple[Lens, ...]) -> 
     stage.SetFramesPerSecond(rate_hz)
     stage.SetStartTimeCode(0)
     stage.SetEndTimeCode(round(last_s * rate_hz, 6))
-    root = geom.Xform.Define(stage, f"/{identifier(take.name, set())}").GetPrim()
+    root = geom.Xform.Define(stage, f"/{identifier(name, set())}").GetPrim()
     stage.SetDefaultPrim(root)
     taken: set[str] = set()
     for animation in animations:
@@ -111,8 +113,8 @@ def _stage(take: Take, animations: list[Animation], views: tuple[Lens, ...]) -> 
         names: set[str] = set()
         for view in views:
             add_camera(stage, group.GetPath().AppendChild(identifier(view.name, names)), view, axes)
-    timecode = {"startTimecode": str(take.timecode)} if take.timecode else {}
-    stage.GetRootLayer().customLayerData = {"creator": "Mocap Studio"} | timecode
+    data = {"creator": "Mocap Studio"} | ({"startTimecode": str(timecode)} if timecode else {})
+    stage.GetRootLayer().customLayerData = data
     return stage
 
 
