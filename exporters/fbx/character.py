@@ -42,6 +42,8 @@ def add_character(scene: Scene, animation: Animation, layer: int | None, prefix:
 def _add_joints(scene: Scene, animation: Animation, prefix: str, *, animated: bool) -> list[int]:
     ids: list[int] = []
     hierarchy = animation.hierarchy
+    offsets = animation.node_offsets
+    degrees = np.rad2deg(continuous_euler(animation.node_rest_rotation[None], "ZYX"))[0, :, ::-1]
     for joint, (name, parent) in enumerate(zip(hierarchy.names, hierarchy.parents, strict=True)):
         moved = "A+" if animated else "A"
         model = scene.add(
@@ -55,8 +57,8 @@ def _add_joints(scene: Scene, animation: Animation, prefix: str, *, animated: bo
                 flag_property("RotationActive"),
                 enum("InheritType", 1),
                 integer("DefaultAttributeIndex", 0),
-                vector("Lcl Translation", "Lcl Translation", moved, animation.offsets[joint]),
-                vector("Lcl Rotation", "Lcl Rotation", moved, (0.0, 0.0, 0.0)),
+                vector("Lcl Translation", "Lcl Translation", moved, offsets[joint]),
+                vector("Lcl Rotation", "Lcl Rotation", moved, degrees[joint]),
                 vector("Lcl Scaling", "Lcl Scaling", "A", (1.0, 1.0, 1.0)),
                 *_user_properties(animation, joint),
             ),
@@ -130,7 +132,7 @@ def _add_skin(scene: Scene, animation: Animation, mesh: SkinnedMesh, joints: lis
     scene.connect(geometry, model)
     scene.connect(material, model)
     scene.connect(skin, geometry)
-    bind = _bind_matrices(animation.rest_xyz)
+    bind = animation.bind_matrices
     for joint, ident in enumerate(joints):
         cluster = scene.add(
             "Deformer",
@@ -203,13 +205,6 @@ def _geometry(mesh: SkinnedMesh) -> list[Node]:
     ]
 
 
-def _bind_matrices(rest_xyz: FloatArray) -> FloatArray:
-    """(N, 4, 4) world from joint at rest: the frames are parallel to the world's."""
-    matrices = np.tile(np.eye(4), (len(rest_xyz), 1, 1))
-    matrices[:, :3, 3] = rest_xyz
-    return matrices
-
-
 def _cluster(weights: FloatArray, bind: FloatArray) -> list[Node]:
     """Vertices that follow one joint. Every joint gets one, or readers could not know where it was bound."""
     indices = np.flatnonzero(weights)
@@ -227,10 +222,11 @@ def _cluster(weights: FloatArray, bind: FloatArray) -> list[Node]:
 
 def _add_curves(scene: Scene, animation: Animation, joints: list[int], layer: int) -> None:
     key_ticks = np.round(animation.time_s * TICKS_PER_SECOND).astype(np.int64)
-    degrees = np.rad2deg(continuous_euler(animation.rotation, "ZYX"))[..., ::-1]  # FBX's XYZ is Rz Ry Rx
+    degrees = np.rad2deg(continuous_euler(animation.node_rotation, "ZYX"))[..., ::-1]  # FBX's XYZ is Rz Ry Rx
+    travel = animation.node_travel
     for joint, ident in enumerate(joints):
-        if joint == 0:
-            _add_curve_node(scene, layer, ident, "T", "Lcl Translation", key_ticks, animation.root_xyz)
+        if joint in travel:
+            _add_curve_node(scene, layer, ident, "T", "Lcl Translation", key_ticks, travel[joint])
         _add_curve_node(scene, layer, ident, "R", "Lcl Rotation", key_ticks, degrees[:, joint])
 
 
