@@ -11,12 +11,11 @@ is ``file_from_world @ root``. Someone who faces world -Y so faces +Z in the fil
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from exporters.animation import Animation, animate
+from exporters.animation import Animation, RigLike, animate
 from exporters.axes import RIG, WORLD, Axes, FloatArray, Unit
 from exporters.bvh_file import BvhFile, parse_bvh
 from exporters.errors import ExportError
@@ -49,7 +48,7 @@ def export_bvh(
     take: Take,
     /,
     *,
-    rig: str | Mapping[str, str] = DEFAULT_RIG,
+    rig: RigLike = DEFAULT_RIG,
     unit: Unit = "cm",
     rotation_order: str = "ZXY",
     up: Literal["y", "z"] = "y",
@@ -62,8 +61,9 @@ def export_bvh(
 
     Args:
         take: the people and their motions.
-        rig: joint names: a preset, a TOML file's path, or {our joint: name}. Outer joints that it does not
-            name (SMPL's hands in most rigs) become end sites.
+        rig: a preset, a TOML file's path, {our joint: name}, or a rig that was loaded. Outer joints that
+            it does not name (SMPL's hands in most rigs) become end sites; joints that move against their
+            parents (a root on the floor, helpers for inverse kinematics) are left out.
         unit: unit of offsets and positions.
         rotation_order: intrinsic, first turn first, the same for all joints.
         up: the file's vertical axis.
@@ -85,7 +85,7 @@ def export_bvh(
     axes = bvh_axes(unit, up)
     files: dict[str, bytes] = {}
     for character in take.characters:
-        animation = animate(character, rig, axes, slice(start_frame, end_frame))
+        animation = animate(character, rig, axes, slice(start_frame, end_frame), helpers=False)
         _check_names(animation.hierarchy.names)
         values = _channel_values(animation, rotation_order)
         if tpose_first_frame:

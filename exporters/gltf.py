@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.animation import Animation, animate
+from exporters.animation import Animation, RigLike, animate
 from exporters.axes import Axes, FloatArray
 from exporters.errors import ExportError
 from exporters.lenses import Lens, lenses
+from exporters.quaternions import continuous_quaternions
 from exporters.reduction import Curves, curves_of
 from exporters.take import Take
 from rigs.mesh import SkinnedMesh
@@ -38,7 +38,7 @@ def export_glb(
     take: Take,
     /,
     *,
-    rig: str | Mapping[str, str] = DEFAULT_RIG,
+    rig: RigLike = DEFAULT_RIG,
     mesh: bool = True,
     one_file: bool = False,
     max_error_mm: float | None = None,
@@ -50,7 +50,7 @@ def export_glb(
 
     Args:
         take: the people and their motions.
-        rig: joint names: a preset, a TOML file's path, or {our joint: name}.
+        rig: a preset, a TOML file's path, {our joint: name}, or a rig that was loaded.
         mesh: write the body's skin where the character has one.
         one_file: all people in one file.
         max_error_mm: leave out keys and digits where no joint moves by more, in any reader; every key where
@@ -136,9 +136,13 @@ def _scene(name: str, animations: list[Animation], bound_m: float | None, *, unc
 def _add_joints(document: _Document, animation: Animation) -> list[int]:
     """The joints as nodes at rest; indices of them."""
     hierarchy = animation.hierarchy
+    turns = [
+        {"rotation": quaternion.tolist()} if len(animation.frames) else {}
+        for quaternion in continuous_quaternions(animation.node_rest_rotation[None])[0]
+    ]
     ids = [
-        document.add("nodes", {"name": name, "translation": offset.tolist()})
-        for name, offset in zip(hierarchy.names, animation.offsets, strict=True)
+        document.add("nodes", {"name": name, "translation": offset.tolist(), **turn})
+        for name, offset, turn in zip(hierarchy.names, animation.node_offsets, turns, strict=True)
     ]
     for joint, ident in enumerate(ids):
         children = [ids[child] for child in hierarchy.children(joint)]
@@ -155,8 +159,8 @@ def _add_joints(document: _Document, animation: Animation) -> list[int]:
 
 def _add_skin(document: _Document, animation: Animation, mesh: SkinnedMesh, joints: list[int]) -> int:
     """The skinned mesh; its node stands at the top of the scene, where validators want it."""
-    inverse_bind = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
-    inverse_bind[:, :3, 3] = -animation.rest_xyz
+    inverse_bind = np.linalg.inv(animation.bind_matrices).astype(np.float32)
+    inverse_bind[:, 3] = [0.0, 0.0, 0.0, 1.0]
     skin = document.add(
         "skins",
         {
@@ -205,7 +209,8 @@ def _add_motion(
         target = {"node": node, "path": path}
         motion["channels"].append({"sampler": len(motion["samplers"]) - 1, "target": target})
 
-    channel(joints[0], "translation", curves.keys[0], curves.root_xyz)
+    for joint, xyz in curves.travel.items():
+        channel(joints[joint], "translation", curves.keys[joint], xyz)
     for joint, (node, keys) in enumerate(zip(joints, curves.keys, strict=True)):
         channel(node, "rotation", keys, curves.quaternions[:, joint])
 

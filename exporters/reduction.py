@@ -9,8 +9,8 @@ back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -38,19 +38,20 @@ class Curves:
     """(T, N, 3) angles about x, y, z that turn as Rz Ry Rx."""
     quaternions: FloatArray
     """(T, N, 4) x, y, z, w."""
-    root_xyz: FloatArray
-    """(T, 3) the root's place."""
+    travel: Mapping[int, FloatArray]
+    """(T, 3) places of the joints that move against their parents, the root's first."""
     keys: tuple[NDArray[np.intp], ...]
-    """For each joint the frames with a key; the root's hold for its place too. One key: it never turns."""
+    """For each joint the frames with a key, of its rotation and of its place. One key: it keeps still."""
 
 
 def all_keys(animation: Animation) -> Curves:
     """The curves with a key on every frame, nothing rounded."""
     every = np.arange(len(animation.root_xyz))
+    rotation = animation.node_rotation
     return Curves(
-        _degrees(animation.rotation),
-        continuous_quaternions(animation.rotation),
-        animation.root_xyz,
+        np.rad2deg(continuous_euler(rotation, "ZYX"))[..., ::-1],
+        continuous_quaternions(rotation),
+        animation.node_travel,
         (every,) * len(animation.hierarchy.names),
     )
 
@@ -80,30 +81,26 @@ def fewer_keys(animation: Animation, bound: float) -> Curves:
     curves = Curves(
         degrees,
         continuous_quaternions(rotation_from_euler(np.deg2rad(degrees[..., ::-1]), "ZYX")),
-        np.round(exact.root_xyz / step_xyz) * step_xyz,
+        {joint: np.round(xyz / step_xyz) * step_xyz for joint, xyz in exact.travel.items()},
         exact.keys,
     )
     has_key = _first_choice(exact, curves, _SHARE * bound / reach, _SHARE * bound)
     _put_back(animation, curves, has_key, _SPARE * bound)
     keys = [np.flatnonzero(row) for row in has_key]
     for joint, frames in enumerate(keys):
-        still = np.ptp(curves.degrees[:, joint], axis=0).max() == 0
-        if joint and still:
+        own = [curves.degrees[:, joint], *([curves.travel[joint]] if joint in curves.travel else [])]
+        if joint and all(np.ptp(values, axis=0).max() == 0 for values in own):
             keys[joint] = frames[:1]  # not the root's: they tell how long the motion is
-    return Curves(curves.degrees, curves.quaternions, curves.root_xyz, tuple(keys))
+    return replace(curves, keys=tuple(keys))
 
 
 def worst_distance(animation: Animation, curves: Curves) -> float:
     """How far a joint or bone's end is off in the worst frame and reading, in the file's unit."""
-    has_key = np.zeros((len(curves.keys), len(curves.root_xyz)), dtype=bool)
+    has_key = np.zeros((len(curves.keys), len(curves.degrees)), dtype=bool)
     for joint, frames in enumerate(curves.keys):
         has_key[joint, frames] = True
         has_key[joint, -1] = True
     return float(_distances(animation, curves, has_key).max())
-
-
-def _degrees(rotation: FloatArray) -> FloatArray:
-    return np.rad2deg(continuous_euler(rotation, "ZYX"))[..., ::-1]
 
 
 def _power_of_two(value: FloatArray) -> FloatArray:
@@ -124,10 +121,11 @@ def _reach(animation: Animation) -> FloatArray:
 
 
 def _tips(animation: Animation) -> dict[int, FloatArray]:
-    """(3,) end of each last bone in its joint's frame, in the file's axes and unit."""
+    """(3,) end of each last bone in its joint's own frame, in the file's unit."""
     hierarchy = animation.hierarchy
+    own = animation.bind_matrices[:, :3, :3]
     return {
-        joint: animation.axes.points(tip - hierarchy.rest_xyz[joint], RIG)
+        joint: animation.axes.points(tip - hierarchy.rest_xyz[joint], RIG) @ own[joint]
         for joint, tip in hierarchy.tips.items()
     }
 
@@ -151,7 +149,8 @@ def _first_choice(exact: Curves, curves: Curves, angle: FloatArray, length: floa
         (row(2 * exact.quaternions / angle[:, None]), row(2 * curves.quaternions / angle[:, None]), 2)
     )
     place = np.zeros((num_frames, num_joints, 3)), np.zeros((num_frames, num_joints, 3))
-    place[0][:, 0], place[1][:, 0] = exact.root_xyz / length, curves.root_xyz / length
+    for joint, xyz in exact.travel.items():
+        place[0][:, joint], place[1][:, joint] = xyz / length, curves.travel[joint] / length
     scaled.append((row(place[0]), row(place[1]), 2))
     has_key = np.zeros(num_joints * num_frames, dtype=bool)
     has_key[::num_frames] = has_key[num_frames - 1 :: num_frames] = True
@@ -209,11 +208,14 @@ def _carriers(animation: Animation) -> NDArray[np.bool_]:
 
 def _distances(animation: Animation, curves: Curves, has_key: NDArray[np.bool_]) -> FloatArray:
     """(T, N) how far each joint, or the end of its bone, is from where it was, in the worst reading."""
-    truth = _posed(animation, animation.rotation, animation.root_xyz)
-    root = _between(curves.root_xyz[:, None], has_key[:1])[:, 0]
+    truth = _posed(animation, animation.node_rotation, animation.node_travel)
+    travel = {
+        joint: _between(xyz[:, None], has_key[joint : joint + 1])[:, 0]
+        for joint, xyz in curves.travel.items()
+    }
     worst = np.zeros(truth.shape[:2])
     for read in _READINGS:
-        xyz = _posed(animation, read(curves, has_key), root)
+        xyz = _posed(animation, read(curves, has_key), travel)
         worst = np.maximum(worst, np.linalg.norm(xyz - truth, axis=-1))
     count = len(animation.hierarchy.names)
     for row, joint in enumerate(_tips(animation)):
@@ -221,16 +223,18 @@ def _distances(animation: Animation, curves: Curves, has_key: NDArray[np.bool_])
     return worst[:, :count]
 
 
-def _posed(animation: Animation, rotation: FloatArray, root_xyz: FloatArray) -> FloatArray:
-    """(T, N + tips, 3) joints, then bones' ends."""
+def _posed(animation: Animation, rotation: FloatArray, travel: Mapping[int, FloatArray]) -> FloatArray:
+    """(T, N + tips, 3) joints, then bones' ends, of nodes that turn and travel so."""
+    offsets = animation.node_offsets
     turn = np.empty_like(rotation)
     xyz = np.empty(rotation.shape[:-1])
     for joint, parent in enumerate(animation.hierarchy.parents):
         if parent < 0:
-            turn[:, joint], xyz[:, joint] = rotation[:, joint], root_xyz
+            turn[:, joint], xyz[:, joint] = rotation[:, joint], travel[joint]
         else:
             turn[:, joint] = turn[:, parent] @ rotation[:, joint]
-            xyz[:, joint] = xyz[:, parent] + turn[:, parent] @ animation.offsets[joint]
+            local = travel.get(joint, offsets[joint])
+            xyz[:, joint] = xyz[:, parent] + (turn[:, parent] @ local[..., None])[..., 0]
     ends = [xyz[:, joint] + turn[:, joint] @ tip for joint, tip in _tips(animation).items()]
     return np.concatenate([xyz, np.stack(ends, axis=1)], axis=1)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from exporters.animation import Animation, animate
+from exporters.animation import Animation, RigLike, animate
 from exporters.axes import METRES_PER_UNIT, Axes, Unit
 from exporters.errors import ExportError
 from exporters.lenses import Lens, lenses
@@ -39,7 +39,7 @@ def usd_writer(encoding: Encoding) -> Callable[..., dict[str, bytes]]:
         take: Take,
         /,
         *,
-        rig: str | Mapping[str, str] = DEFAULT_RIG,
+        rig: RigLike = DEFAULT_RIG,
         mesh: bool = True,
         one_file: bool = False,
         unit: Unit = "m",
@@ -51,7 +51,7 @@ def usd_writer(encoding: Encoding) -> Callable[..., dict[str, bytes]]:
 
         Args:
             take: the people and their motions.
-            rig: joint names: a preset, a TOML file's path, or {our joint: name}.
+            rig: a preset, a TOML file's path, {our joint: name}, or a rig that was loaded.
             mesh: write the body's skin where the character has one.
             one_file: all people in one file.
             unit: unit of length, which the file names.

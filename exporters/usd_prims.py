@@ -52,11 +52,12 @@ def add_person(stage: Any, path: Any, animation: Animation, codes: FloatArray) -
     bodies.CreateExtentAttr(_extent(animation))
     skeleton = skel.Skeleton.Define(stage, path.AppendChild("Skeleton"))
     joints = _joint_paths(animation)
-    bind = _matrices(animation.rest_xyz)
+    rest = np.tile(np.eye(4), (len(animation.offsets), 1, 1))
+    rest[:, :3, :3], rest[:, :3, 3] = animation.node_rest_rotation, animation.node_offsets
     skeleton.CreateJointsAttr(joints)
     skeleton.CreateJointNamesAttr(list(animation.hierarchy.names))
-    skeleton.CreateBindTransformsAttr(bind)
-    skeleton.CreateRestTransformsAttr(_matrices(animation.offsets))
+    skeleton.CreateBindTransformsAttr(_matrices(animation.bind_matrices))
+    skeleton.CreateRestTransformsAttr(_matrices(rest))
     motion = skel.Animation.Define(stage, path.AppendChild("Motion"))
     motion.CreateJointsAttr(joints)
     _add_motion(stage.GetRootLayer(), motion, animation, codes)
@@ -104,18 +105,17 @@ def _joint_paths(animation: Animation) -> list[str]:
     return paths
 
 
-def _matrices(xyz: FloatArray) -> Any:
-    """(N, 3) translations as USD's matrices, which multiply rows."""
-    matrices = np.tile(np.eye(4), (len(xyz), 1, 1))
-    matrices[:, 3, :3] = xyz
-    return pxr("Vt").Matrix4dArray.FromNumpy(matrices)
+def _matrices(matrices: FloatArray) -> Any:
+    """(N, 4, 4) as USD's matrices, which multiply rows."""
+    return pxr("Vt").Matrix4dArray.FromNumpy(np.ascontiguousarray(np.swapaxes(matrices, 1, 2)))
 
 
 def _add_motion(layer: Any, motion: Any, animation: Animation, codes: FloatArray) -> None:
     vt, gf = pxr("Vt"), pxr("Gf")
-    places = np.tile(animation.offsets.astype(np.float32), (len(codes), 1, 1))
-    places[:, 0] = animation.root_xyz
-    turns = continuous_quaternions(animation.rotation).astype(np.float32)
+    places = np.tile(animation.node_offsets.astype(np.float32), (len(codes), 1, 1))
+    for joint, xyz in animation.node_travel.items():
+        places[:, joint] = xyz
+    turns = continuous_quaternions(animation.node_rotation).astype(np.float32)
     motion.CreateScalesAttr([gf.Vec3h(1.0)] * len(animation.hierarchy.names))
     _set_samples(layer, motion.CreateTranslationsAttr(), codes, places, vt.Vec3fArray)
     _set_samples(layer, motion.CreateRotationsAttr(), codes, turns, vt.QuatfArray)

@@ -6,11 +6,10 @@ one take with a key on every frame. What each reader insists on stands where it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Literal
 
-from exporters.animation import Animation, animate
+from exporters.animation import Animation, RigLike, animate
 from exporters.axes import Axes
 from exporters.errors import ExportError
 from exporters.fbx.binary import CREATION_TIME, FILE_ID, Node, encode, i32, i64, raw, text
@@ -56,7 +55,7 @@ def export_fbx(
     take: Take,
     /,
     *,
-    rig: str | Mapping[str, str] = DEFAULT_RIG,
+    rig: RigLike = DEFAULT_RIG,
     mesh: bool = True,
     one_file: bool = False,
     max_error_mm: float | None = None,
@@ -69,7 +68,7 @@ def export_fbx(
 
     Args:
         take: the people and their motions.
-        rig: joint names: a preset, a TOML file's path, or {our joint: name}.
+        rig: a preset, a TOML file's path, {our joint: name}, or a rig that was loaded.
         mesh: write the body's skin where the character has one; Unreal makes a skeleton of nothing else.
         one_file: all people in one file, the names of their joints behind ``<person>:``.
         max_error_mm: leave out keys and digits where no joint moves by more, in any reader; every key where

@@ -8,6 +8,7 @@ import numpy as np
 
 from exporters.animation import Animation
 from exporters.axes import FloatArray
+from exporters.euler import continuous_euler
 from exporters.fbx.binary import Node, array, f64, flag, i32, i64, text
 from exporters.fbx.curves import add_curves
 from exporters.fbx.evidence import evidence_properties
@@ -45,6 +46,8 @@ def add_character(
 def _add_joints(scene: Scene, animation: Animation, prefix: str, facts: Mapping[str, str]) -> list[int]:
     ids: list[int] = []
     hierarchy = animation.hierarchy
+    offsets = animation.node_offsets
+    degrees = np.rad2deg(continuous_euler(animation.node_rest_rotation[None], "ZYX"))[0, :, ::-1]
     for joint, (name, parent) in enumerate(zip(hierarchy.names, hierarchy.parents, strict=True)):
         model = scene.add(
             "Model",
@@ -57,8 +60,8 @@ def _add_joints(scene: Scene, animation: Animation, prefix: str, facts: Mapping[
                 flag_property("RotationActive"),
                 enum("InheritType", 1),
                 integer("DefaultAttributeIndex", 0),
-                vector("Lcl Translation", "Lcl Translation", "A+", animation.offsets[joint]),
-                vector("Lcl Rotation", "Lcl Rotation", "A+", (0.0, 0.0, 0.0)),
+                vector("Lcl Translation", "Lcl Translation", "A+", offsets[joint]),
+                vector("Lcl Rotation", "Lcl Rotation", "A+", degrees[joint]),
                 vector("Lcl Scaling", "Lcl Scaling", "A", (1.0, 1.0, 1.0)),
                 *evidence_properties(animation, joint),
                 *(string(key, value, "U") for key, value in facts.items() if joint == 0),
@@ -128,7 +131,7 @@ def _add_skin(scene: Scene, animation: Animation, mesh: SkinnedMesh, joints: lis
     scene.connect(geometry, model)
     scene.connect(material, model)
     scene.connect(skin, geometry)
-    bind = _bind_matrices(animation.rest_xyz)
+    bind = animation.bind_matrices
     for joint, ident in enumerate(joints):
         cluster = scene.add(
             "Deformer",
@@ -201,13 +204,6 @@ def _geometry(mesh: SkinnedMesh) -> list[Node]:
     ]
 
 
-def _bind_matrices(rest_xyz: FloatArray) -> FloatArray:
-    """(N, 4, 4) world from joint at rest: the frames are parallel to the world's."""
-    matrices = np.tile(np.eye(4), (len(rest_xyz), 1, 1))
-    matrices[:, :3, 3] = rest_xyz
-    return matrices
-
-
 def _cluster(weights: FloatArray, bind: FloatArray) -> list[Node]:
     """Vertices that follow one joint. Every joint gets one, or readers could not know where it was bound."""
     indices = np.flatnonzero(weights)
@@ -227,6 +223,6 @@ def _add_curves(scene: Scene, animation: Animation, joints: list[int], layer: in
     key_ticks = np.round(animation.time_s * TICKS_PER_SECOND).astype(np.int64)
     for joint, (ident, keys) in enumerate(zip(joints, curves.keys, strict=True)):
         times = key_ticks[keys]
-        if joint == 0:
-            add_curves(scene, layer, ident, "T", "Lcl Translation", times, curves.root_xyz[keys])
+        if joint in curves.travel:
+            add_curves(scene, layer, ident, "T", "Lcl Translation", times, curves.travel[joint][keys])
         add_curves(scene, layer, ident, "R", "Lcl Rotation", times, curves.degrees[keys, joint])

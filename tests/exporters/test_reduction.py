@@ -34,7 +34,7 @@ def posed(animation: Animation, rotation: np.ndarray, root: np.ndarray) -> np.nd
 
 def read_between(curves: Curves, reading: str) -> tuple[np.ndarray, np.ndarray]:
     """Rotations and root's place as a program has them that knows the keys alone."""
-    times = np.arange(len(curves.root_xyz))
+    times = np.arange(len(curves.degrees))
     rotation = np.empty((*curves.degrees.shape, 3))
     for joint, keys in enumerate(curves.keys):
         degrees = curves.degrees[keys, joint]
@@ -47,7 +47,7 @@ def read_between(curves: Curves, reading: str) -> tuple[np.ndarray, np.ndarray]:
         else:
             rotation[:, joint] = Slerp(keys, turns)(times).as_matrix()
     root = np.stack(
-        [np.interp(times, curves.keys[0], curves.root_xyz[curves.keys[0], i]) for i in range(3)], 1
+        [np.interp(times, curves.keys[0], curves.travel[0][curves.keys[0], i]) for i in range(3)], 1
     )
     return rotation, root
 
