@@ -25,24 +25,30 @@ from exporters.gltf import GLTF_AXES, export_glb
 from exporters.json_file import export_json
 from exporters.mot import MOT_AXES, export_mot
 from exporters.npz import export_npz
+from exporters.pieces import Pieces
 from exporters.table import TRC_AXES, export_csv, export_trc
 from exporters.take import Character, Markers, Plate, Take
+from exporters.targets import TARGETS, Target, target
 from exporters.timecode import Timecode
 from exporters.usd import USD_AXES, usd_writer
 
 __all__ = [
     "EXPORTERS",
+    "TARGETS",
     "Character",
     "ExportError",
     "Exporter",
     "FileFormat",
     "Markers",
+    "Pieces",
     "Plate",
     "Take",
+    "Target",
     "Timecode",
     "available_formats",
     "export",
     "format_options",
+    "target",
 ]
 
 _GROUP: Final = "mocap.exporters"
@@ -67,7 +73,7 @@ class Exporter(Protocol):
         """Names of the keyword options that it takes."""
         ...
 
-    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes]:
+    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes | Pieces]:
         """Return {file name: contents}, one for each person or for all; touches no disk."""
         ...
 
@@ -80,7 +86,7 @@ class FileFormat:
     """File ending with dot."""
     axes: Axes
     """Axes and unit that the format expects."""
-    write: Callable[..., Mapping[str, bytes]]
+    write: Callable[..., Mapping[str, bytes | Pieces]]
     """Takes a take and keyword options."""
     needs: str = ""
     """Module without which nothing can be written."""
@@ -96,7 +102,7 @@ class FileFormat:
         parameters = inspect.signature(self.write).parameters.values()
         return tuple(item.name for item in parameters if item.kind is item.KEYWORD_ONLY)
 
-    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes]:
+    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes | Pieces]:
         """Contents of the files; an unknown option is an ``ExportError`` that lists those there are."""
         unknown = sorted(set(options) - set(self.options))
         if unknown:
@@ -192,7 +198,7 @@ def _exporter(name: str) -> Exporter:
     return found
 
 
-def _write_all(contents: Mapping[Path, bytes]) -> None:
+def _write_all(contents: Mapping[Path, bytes | Pieces]) -> None:
     """Write under temporary names beside the targets, then rename."""
     written: list[tuple[Path, Path]] = []
     try:
@@ -201,7 +207,7 @@ def _write_all(contents: Mapping[Path, bytes]) -> None:
             handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
             written.append((Path(temporary), target))
             with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
+                stream.writelines([data] if isinstance(data, bytes) else data)
             Path(temporary).chmod(0o666 & ~_umask())
         for temporary, target in written:
             temporary.replace(target)

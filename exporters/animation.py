@@ -152,7 +152,7 @@ def animate(
 
         return animate_rig(character, shaped, axes, frames, helpers=helpers)
     hierarchy = name_hierarchy(character, shaped.names if isinstance(shaped, Rig) else shaped)
-    rotation = character.local_rotation[frames][:, list(hierarchy.source)]
+    rotation = character.rotation_in(frames)[:, list(hierarchy.source)]
     root_xyz = character.root_xyz[frames]
     check_frames(character, root_xyz, rotation, frames)
     local = axes.rotations(rotation, RIG)
@@ -183,6 +183,11 @@ def known_std(character: Character, hierarchy: Hierarchy, frames: slice) -> Floa
     return std if np.isfinite(std).any() else None
 
 
+def in_pieces(rig: RigLike) -> bool:
+    """Whether a motion comes out the same under a rig if it is taken a piece at a time."""
+    return isinstance(rig, Mapping) or _loaded(rig).is_plain
+
+
 def _loaded(rig: str | Rig) -> Rig:
     try:
         return load_rig(rig) if isinstance(rig, str) else rig
@@ -211,6 +216,13 @@ def _mesh(character: Character, hierarchy: Hierarchy, axes: Axes, shift: FloatAr
         weights[:, place[carrier]] += mesh.weights[:, joint]
     faces = mesh.faces if axes.handedness == "right" else mesh.faces[:, ::-1]
     return replace(mesh, vertices=axes.points(mesh.vertices + shift, RIG), faces=faces, weights=weights)
+
+
+def check_poses(character: Character, frames: slice) -> None:
+    """``check_frames`` of what poses are made of, before any is made."""
+    poses = character.motion.poses[frames]
+    num_joints = len(character.motion.joint_names)
+    check_frames(character, character.root_xyz[frames], poses.reshape(len(poses), num_joints, 1, 3), frames)
 
 
 def check_frames(character: Character, root_xyz: FloatArray, rotation: FloatArray, frames: slice) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
 from exporters.axes import WORLD, Axes, FloatArray, Unit
 from exporters.errors import ExportError
+from exporters.pieces import Pieces, piece_ranges
 from exporters.take import Character, Take
 
 TRC_AXES: Final = Axes(up="+y", forward="+x", unit="m")
@@ -19,7 +20,7 @@ _TRC_DECIMALS: Final = {"m": 6, "mm": 3}
 
 def export_trc(
     take: Take, /, *, unit: Unit = "m", start_frame: int = 0, end_frame: int | None = None
-) -> dict[str, bytes]:
+) -> dict[str, Pieces]:
     """One TRC file for each person, its markers the joints of the body.
 
     Args:
@@ -43,7 +44,7 @@ def export_trc(
     }
 
 
-def export_csv(take: Take, /, *, start_frame: int = 0, end_frame: int | None = None) -> dict[str, bytes]:
+def export_csv(take: Take, /, *, start_frame: int = 0, end_frame: int | None = None) -> dict[str, Pieces]:
     """One CSV file for each person: time, joints and their uncertainty, contacts; our own world, metres.
 
     Args:
@@ -58,11 +59,10 @@ def export_csv(take: Take, /, *, start_frame: int = 0, end_frame: int | None = N
     return {f"{character.name}.csv": _csv(character, frames) for character in take.characters}
 
 
-def _trc(character: Character, axes: Axes, frames: slice) -> bytes:
+def _trc(character: Character, axes: Axes, frames: slice) -> Pieces:
     motion = character.motion
-    xyz = axes.points(motion.joints[frames], WORLD)
-    count, rate = _count(character, xyz), f"{motion.mocap_framerate:.6g}"
-    names = motion.joint_names
+    chosen, rate = _chosen(character, frames), f"{motion.mocap_framerate:.6g}"
+    names, count = motion.joint_names, len(chosen)
     head = [
         f"PathFileType\t4\t(X/Y/Z)\t{character.name}.trc",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
@@ -71,40 +71,52 @@ def _trc(character: Character, axes: Axes, frames: slice) -> bytes:
         "\t\t" + "\t".join(f"{axis}{number}" for number in range(1, len(names) + 1) for axis in "XYZ"),
         "",
     ]
-    time_s = np.arange(count) / motion.mocap_framerate
-    left = [f"{frame + 1}\t{seconds:.8f}" for frame, seconds in enumerate(time_s)]
-    rows = number_rows(xyz.reshape(count, -1), _TRC_DECIMALS[axes.unit], "\t")
-    lines = [*head, *(f"{a}\t{b}" for a, b in zip(left, rows, strict=True))]
-    return ("\n".join(lines) + "\n").encode()
+
+    def make() -> Iterator[bytes]:
+        yield _lines(head)
+        for part in piece_ranges(chosen):
+            xyz = axes.points(motion.joints[part], WORLD)
+            numbers = range(part.start - chosen.start, part.stop - chosen.start)
+            left = [f"{number + 1}\t{number / motion.mocap_framerate:.8f}" for number in numbers]
+            rows = number_rows(xyz.reshape(len(xyz), -1), _TRC_DECIMALS[axes.unit], "\t")
+            yield _lines([f"{a}\t{b}" for a, b in zip(left, rows, strict=True)])
+
+    return Pieces(make)
 
 
-def _csv(character: Character, frames: slice) -> bytes:
-    motion = character.motion
-    count = _count(character, motion.joints[frames])
+def _csv(character: Character, frames: slice) -> Pieces:
+    motion, chosen = character.motion, _chosen(character, frames)
     names = [f"{joint}_{axis}_m" for joint in motion.joint_names for axis in "xyz"]
     names += [f"{joint}_std_m" for joint in motion.joint_names]
     names += [f"{contact}_contact" for contact in motion.contact_names]
-    values = np.concatenate(
-        [motion.joints[frames].reshape(count, -1), motion.joint_std[frames], motion.contacts[frames]], axis=1
-    )
-    left = [f"{seconds:.6f}" for seconds in motion.time_s[frames]]
-    lines = [
-        "time_s," + ",".join(names),
-        *(f"{a},{b}" for a, b in zip(left, number_rows(values, 6, ","), strict=True)),
-    ]
+
+    def make() -> Iterator[bytes]:
+        yield _lines(["time_s," + ",".join(names)])
+        for part in piece_ranges(chosen):
+            joints = motion.joints[part].reshape(part.stop - part.start, -1)
+            values = np.concatenate([joints, motion.joint_std[part], motion.contacts[part]], axis=1)
+            left = [f"{seconds:.6f}" for seconds in motion.time_s[part]]
+            rows = number_rows(values, 6, ",")
+            yield _lines([f"{a},{b}" for a, b in zip(left, rows, strict=True)])
+
+    return Pieces(make)
+
+
+def _lines(lines: Sequence[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _count(character: Character, frames: FloatArray) -> int:
-    if not len(frames):
+def _chosen(character: Character, frames: slice) -> range:
+    chosen = range(len(character.motion.time_s))[frames]
+    if not chosen:
         raise ExportError(
             f"person {character.name}: no frames in that range; the motion has {len(character.motion.time_s)}"
         )
-    return len(frames)
+    return chosen
 
 
 def number_rows(values: FloatArray, decimals: int, separator: str) -> list[str]:
     """Lines of numbers; NaN becomes an empty field."""
-    stream = io.StringIO()
-    np.savetxt(stream, np.round(values, decimals) + 0.0, fmt=f"%.{decimals}f", delimiter=separator)
-    return stream.getvalue().replace("nan", "").splitlines()
+    pattern = separator.join([f"%.{decimals}f"] * values.shape[1])
+    rounded = np.round(values, decimals) + 0.0  # no "-0.000"
+    return [(pattern % tuple(row)).replace("nan", "") for row in rounded.tolist()]

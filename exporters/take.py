@@ -95,12 +95,16 @@ class Character:
     @property
     def local_rotation(self) -> FloatArray:
         """(T, J, 3, 3): each joint in its parent's frame; the root in the world."""
+        return self.rotation_in(slice(None))
+
+    def rotation_in(self, frames: slice) -> FloatArray:
+        """``local_rotation`` of some frames."""
         import torch
 
         from rigs.kinematics import rotation_from_rotvec
 
-        rotvec = torch.from_numpy(self.motion.poses.reshape(len(self.motion.poses), -1, 3))
-        return rotation_from_rotvec(rotvec).numpy()
+        poses = self.motion.poses[frames]
+        return rotation_from_rotvec(torch.from_numpy(poses.reshape(len(poses), -1, 3))).numpy()
 
     @property
     def root_xyz(self) -> FloatArray:

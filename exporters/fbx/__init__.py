@@ -30,6 +30,7 @@ from exporters.fbx.objects import (
 )
 from exporters.lenses import lenses
 from exporters.reduction import curves_of
+from exporters.rest_first import with_rest_first
 from exporters.take import Take
 from exporters.timecode import Timecode
 from rigs.rig_names import DEFAULT_RIG
@@ -60,6 +61,8 @@ def export_fbx(
     one_file: bool = False,
     max_error_mm: float | None = None,
     uncertainty: bool = False,
+    tpose_first_frame: bool = False,
+    namespace: str = "",
     version: Version = 7400,
     start_frame: int = 0,
     end_frame: int | None = None,
@@ -75,6 +78,9 @@ def export_fbx(
             left out.
         uncertainty: write each joint's standard deviation in every frame as a curve of a property
             ``std_mm``, not only its median as the property's value.
+        tpose_first_frame: put the rest pose before the motion, standing where it begins, for programs that
+            look for it there (MotionBuilder, iClone). All others see the figure jump.
+        namespace: put before the names of joints, with a colon; people who share a file have their own.
         version: 7400 is read by everything; 7500 holds more than 4 GiB.
         start_frame: first frame of the motion that is written; it lies at time 0 of the file.
         end_frame: frame after the last one, counted from the end where negative; all if left out.
@@ -91,13 +97,16 @@ def export_fbx(
     animations = [animate(character, rig, FBX_AXES, frames) for character in take.characters]
     if not mesh:
         animations = [replace(animation, mesh=None) for animation in animations]
+    if tpose_first_frame:
+        animations = [with_rest_first(animation) for animation in animations]
     for animation in animations:
         _check_names(animation)
     views, timecode = lenses(take.cameras, FBX_AXES), take.timecode_of(frames)
     bound_cm = None if max_error_mm is None else max_error_mm / 10
 
     def write(people: list[Animation]) -> bytes:
-        scene = _scene(take.name, people, bound_cm, timecode, uncertainty=uncertainty)
+        prefixes = [f"{one.name}:" if len(people) > 1 else namespace and f"{namespace}:" for one in people]
+        scene = _scene(take.name, people, prefixes, bound_cm, timecode, uncertainty=uncertainty)
         for view in views:
             add_camera(scene, view)
         return encode(_top_level(scene, take.name, people, version, timecode), version)
@@ -120,6 +129,7 @@ def _check_names(animation: Animation) -> None:
 def _scene(
     name: str,
     animations: list[Animation],
+    prefixes: list[str],
     bound_cm: float | None,
     timecode: Timecode | None,
     *,
@@ -131,8 +141,7 @@ def _scene(
     stack = scene.add("AnimationStack", name, "AnimStack", "", properties(*span))
     layer = scene.add("AnimationLayer", "BaseLayer", "AnimLayer", "", scope=True)
     scene.connect(layer, stack)
-    for animation in animations:
-        prefix = f"{animation.name}:" if len(animations) > 1 else ""
+    for animation, prefix in zip(animations, prefixes, strict=True):
         facts = {"mocap_person": animation.name} | ({"start_timecode": str(timecode)} if timecode else {})
         curves = curves_of(animation, bound_cm)
         joints = add_character(scene, animation, layer, prefix, curves, facts)

@@ -27,7 +27,7 @@ MAX_ERROR_M = 1e-6
 def written(take: Take | Character, **options: Any) -> str:
     take = take if isinstance(take, Take) else Take("take", (take,))
     (data,) = export_bvh(take, **options).values()
-    return data.decode("ascii")
+    return bytes(data).decode("ascii")
 
 
 def difference_m(character: Character, read: Character, rig: str = "mixamo") -> NDArray[np.float64]:
@@ -252,6 +252,6 @@ def test_other_programs_files_become_characters_and_go_round(test_data: Path, pa
     assert np.all(joints[:, head, 2] > joints[:, foot, 2])
     own_names = {name: name for name in read.motion.joint_names}
     (data,) = export_bvh(Take("take", (read,)), rig=own_names).values()
-    again = read_bvh(data)
+    again = read_bvh(bytes(data))
     order = [again.motion.joint_names.index(name) for name in read.motion.joint_names]
     assert np.abs(again.motion.joints[:, order] - joints).max() < MAX_ERROR_M
