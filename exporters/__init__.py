@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from exporters.axes import WORLD, Axes
+from exporters.blender_scene import blender_scene
 from exporters.bvh import BVH_AXES, export_bvh
 from exporters.c3d import C3D_AXES, export_c3d
 from exporters.errors import ExportError
@@ -46,6 +47,7 @@ __all__ = [
     "Target",
     "Timecode",
     "available_formats",
+    "blender_scene",
     "export",
     "format_options",
     "target",

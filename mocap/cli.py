@@ -215,6 +215,7 @@ def export(
     take: TakeName = None,
     formats: Annotated[str | None, typer.Option("--format", help="Formats, separated by commas.")] = None,
     rig: Annotated[str | None, typer.Option(help="Joint names of the exported skeleton.")] = None,
+    program: Annotated[str | None, typer.Option("--for", help="Program that the files are for.")] = None,
     overrides: Overrides = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -223,6 +224,13 @@ def export(
     from mocap.pipeline import run_stage
 
     settings = list(overrides or ())
+    if program:
+        from exporters import target
+
+        wanted = target(program)
+        settings.append(f"export.target={json.dumps(program)}")
+        settings.append("export.cameras=" + json.dumps(wanted.cameras))
+        formats, rig = formats or wanted.format, rig or wanted.rig
     if formats:
         settings.append("export.formats=" + json.dumps([name.strip() for name in formats.split(",")]))
     if rig:

@@ -152,6 +152,14 @@ class ExportSettings:
     """Formats, by the names in the EXPORTERS table."""
     rig: str = "mixamo"
     """Joint names of the exported skeleton."""
+    target: str = ""
+    """Program that the files are for, one of ``exporters.TARGETS``; files that suit all of them if empty."""
+    max_error_mm: float = 0.0
+    """Keys of FBX and GLB curves are left out where no joint moves by more; 0 keeps all."""
+    cameras: bool = False
+    """Whether the calibrated cameras travel along, with a script that sets the scene in Blender."""
+    timecode: str = ""
+    """Timecode of the take's time 0, such as 01:00:00:00, or 01:00:00;00 for drop-frame."""
 
 
 @dataclass(frozen=True)

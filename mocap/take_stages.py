@@ -148,6 +148,7 @@ def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
 def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
     """Files for other programs."""
     import exporters
+    from mocap.exports import SCENE_SCRIPT, dressed, export_options, markers_of, sources, write_scene
     from rigs import load_body
     from rigs.mesh import mesh_of
 
@@ -156,22 +157,28 @@ def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
         return Outcome()
     stage = Stage(
         "export",
-        {f"motion {name}": path for name, path in motion_files.items()},
+        {f"motion {name}": path for name, path in motion_files.items()} | sources(take, settings.export),
         settings.export,
-        lambda: [path for path in take.export_files() if path.stem in motion_files],
+        lambda: [path for path in take.export_files() if path.stem in (*motion_files, SCENE_SCRIPT)],
     )
 
     def work() -> Outcome:
+        made: list[Path] = []
+        whole: exporters.Take | None = None
         for person in motion_files:
             motion = take.load_motion(person)
             body = load_body(motion.body)
             # The skin of a body that is licensed to the user alone does not leave with the motion.
             mesh = mesh_of(body, motion.betas) if motion.body == "default" else None
-            character = exporters.Character(person, body.skeleton(motion.betas), motion, mesh)
-            content = exporters.Take(take.name, (character,))
+            markers = markers_of(take, person, motion) if "c3d" in settings.export.formats else None
+            character = exporters.Character(person, body.skeleton(motion.betas), motion, mesh, markers)
+            content = dressed(take, character, settings.export)
             for name in settings.export.formats:
-                named = {"rig": settings.export.rig} if "rig" in exporters.format_options(name) else {}
-                exporters.export(content, take.export_folder / person, format=name, **named)
+                options = export_options(name, settings.export)
+                made += exporters.export(content, take.export_folder / person, format=name, **options)
+            whole = content
+        if settings.export.cameras and whole is not None and whole.cameras is not None:
+            write_scene(take, whole, made)
         return Outcome()
 
     outcome = unless_fresh(take.record, stage, f"{take.name} export", work)
