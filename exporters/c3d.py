@@ -24,11 +24,13 @@ C3D_AXES: Final = Axes(up="+z", forward="-y", unit="mm")
 
 _MOST_FRAMES: Final = 65535
 """What two bytes of the header count; readers trust no other number."""
+_MOST_POINTS: Final = 255
+"""A parameter's dimension is one byte, and readers look for names in one parameter."""
 _RESIDUAL_STEP_MM: Final = 0.1
 """A residual is one byte, in these steps."""
 _MOST_VIEWS: Final = 7
 _MOST_EVENTS: Final = 255
-"""A parameter's dimension is one byte; later events are left out."""
+"""For the same reason; later events are left out."""
 _STANDS: Final = 0.5
 """Probability of contact from which on a foot counts as standing."""
 
@@ -61,6 +63,10 @@ def _c3d(character: Character, frames: slice, timecode: Timecode | None) -> byte
         raise ExportError(
             f"person {character.name}: {count} frames, and C3D holds 1 to {_MOST_FRAMES}; "
             "choose them with start_frame and end_frame"
+        )
+    if len(names) > _MOST_POINTS:
+        raise ExportError(
+            f"person {character.name}: {len(names)} points, and C3D names {_MOST_POINTS} at most"
         )
     file = ezc3d.c3d()
     point = file["parameters"]["POINT"]

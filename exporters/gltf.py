@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from exporters.animation import Animation, RigLike, animate
 from exporters.axes import Axes, FloatArray
 from exporters.errors import ExportError
+from exporters.hierarchy import check_names
 from exporters.lenses import Lens, lenses
 from exporters.quaternions import continuous_quaternions
 from exporters.reduction import Curves, curves_of
@@ -68,6 +69,8 @@ def export_glb(
     """
     frames = slice(start_frame, end_frame)
     animations = [animate(character, rig, GLTF_AXES, frames) for character in take.characters]
+    for animation in animations:
+        check_names(animation.hierarchy.names, "GLB")
     if not mesh:
         animations = [replace(animation, mesh=None) for animation in animations]
     bound_m = None if max_error_mm is None else max_error_mm / 1000

@@ -104,7 +104,8 @@ class Character:
         from rigs.kinematics import rotation_from_rotvec
 
         poses = self.motion.poses[frames]
-        return rotation_from_rotvec(torch.from_numpy(poses.reshape(len(poses), -1, 3))).numpy()
+        rotvec = poses.reshape(len(poses), len(self.motion.joint_names), 3)
+        return rotation_from_rotvec(torch.from_numpy(rotvec)).numpy()
 
     @property
     def root_xyz(self) -> FloatArray:

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from exporters.animation import Animation, RigLike, animate
 from exporters.axes import METRES_PER_UNIT, Axes, Unit
 from exporters.errors import ExportError
+from exporters.hierarchy import check_names
 from exporters.lenses import Lens, lenses
 from exporters.take import Take
 from exporters.timecode import Timecode
@@ -68,6 +69,8 @@ def usd_writer(encoding: Encoding) -> Callable[..., dict[str, bytes]]:
         axes = usd_axes(unit, up)
         frames = slice(start_frame, end_frame)
         animations = [animate(character, rig, axes, frames) for character in take.characters]
+        for animation in animations:
+            check_names(animation.hierarchy.names, "USD")
         if not mesh:
             animations = [replace(animation, mesh=None) for animation in animations]
         views, timecode = lenses(take.cameras, axes), take.timecode_of(frames)

@@ -28,6 +28,7 @@ from exporters.fbx.objects import (
     time,
     vector,
 )
+from exporters.hierarchy import check_names
 from exporters.lenses import lenses
 from exporters.reduction import curves_of
 from exporters.rest_first import with_rest_first
@@ -100,8 +101,10 @@ def export_fbx(
     if tpose_first_frame:
         animations = [with_rest_first(animation) for animation in animations]
     for animation in animations:
-        _check_names(animation)
+        check_names(animation.hierarchy.names, "FBX")
     views, timecode = lenses(take.cameras, FBX_AXES), take.timecode_of(frames)
+    if timecode is not None and tpose_first_frame and timecode.frame:
+        timecode += -1
     bound_cm = None if max_error_mm is None else max_error_mm / 10
 
     def write(people: list[Animation]) -> bytes:
@@ -114,16 +117,6 @@ def export_fbx(
     if one_file:
         return {f"{take.name}.fbx": write(animations)}
     return {f"{one.name}.fbx": write([one]) for one in animations}
-
-
-def _check_names(animation: Animation) -> None:
-    names = animation.hierarchy.names
-    for name in names:
-        if not name or any(ord(sign) < 32 for sign in name):
-            raise ExportError(f"FBX cannot hold the joint name {name!r}; use visible characters")
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise ExportError(f"the rig gives the name {double[0]!r} to more than one joint; rename one")
 
 
 def _scene(
