@@ -170,7 +170,7 @@ class _Reader:
                 matrices = self._array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(1, 2)
                 for joint, matrix in zip(skin["joints"], matrices, strict=False):
                     if abs(np.linalg.det(matrix)) > 1e-12:
-                        bound[int(joint)] = np.linalg.inv(matrix)
+                        bound[int(joint)] = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
         return bound
 
 
@@ -188,9 +188,10 @@ def _local(
         keys_s, values, kind = tracks["rotation"]
         matrix[:, :3, :3] = turn_at(time_s, keys_s, values, constant=kind == "STEP")
     elif "rotation" in node:
-        matrix[:, :3, :3] = Rotation.from_quat(np.array(node["rotation"], dtype=np.float64)).as_matrix()
+        turn = Rotation.from_quat(np.array(node["rotation"], dtype=np.float64)).as_matrix()
+        matrix[:, :3, :3] = np.asarray(turn, dtype=np.float64)
     scale = _vector(node, tracks, "scale", 1.0, time_s)
-    matrix[:, :3, :3] = (matrix[:, :3, :3] * scale[:, None, :]).astype(np.float64)
+    matrix[:, :3, :3] *= scale[:, None, :]
     matrix[:, :3, 3] = _vector(node, tracks, "translation", 0.0, time_s)
     return matrix
 
