@@ -12,8 +12,7 @@ from exporters.axes import RIG, WORLD, Axes, FloatArray
 from exporters.errors import ExportError
 from exporters.hierarchy import Hierarchy, name_hierarchy
 from exporters.take import Character
-from rigs.errors import RigError
-from rigs.rig import Rig, load_rig
+from rigs.rig import Rig
 
 if TYPE_CHECKING:
     from rigs.mesh import SkinnedMesh
@@ -128,7 +127,7 @@ class Animation:
 
 
 RigLike = str | Mapping[str, str] | Rig
-"""A preset's name, the path of a TOML file, {our joint: name}, or a rig that was loaded."""
+"""A preset's name, the path of a TOML file or of a character's file, {our joint: name}, or a loaded rig."""
 
 
 def animate(
@@ -189,10 +188,11 @@ def in_pieces(rig: RigLike) -> bool:
 
 
 def _loaded(rig: str | Rig) -> Rig:
-    try:
-        return load_rig(rig) if isinstance(rig, str) else rig
-    except RigError as error:
-        raise ExportError(str(error)) from error
+    if isinstance(rig, Rig):
+        return rig
+    from exporters.readers import load_any_rig  # which few takes need
+
+    return load_any_rig(rig)
 
 
 def lowest_point(character: Character, hierarchy: Hierarchy) -> float:

@@ -24,7 +24,7 @@ def blender_scene(take: Take, characters: Sequence[Path], folder: Path, *, start
         take: cameras, clips and rate.
         characters: exported files, FBX or GLB, of the people.
         folder: where the script will lie; it finds files relative to itself.
-        start_frame: first frame of the motions that was exported; it is frame 1 of the scene.
+        start_frame: first frame of the motions that was exported.
 
     Returns:
         The contents of the file.
@@ -61,7 +61,7 @@ def _camera(view: Lens, plate: Plate | None, start_s: float, folder: Path) -> di
     if plate is not None:
         camera["clip"] = _relative(plate.path, folder)
         camera["clip_rate_hz"] = plate.rate_hz
-        camera["clip_first_frame"] = 1 + round((plate.start_s - start_s) * plate.rate_hz)
+        camera["clip_begins_after"] = round((plate.start_s - start_s) * plate.rate_hz)
     return camera
 
 

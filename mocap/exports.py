@@ -15,17 +15,18 @@ from mocap.take import Take
 if TYPE_CHECKING:
     import exporters
     from rigs.motion import Motion
+    from rigs.rig import Rig
 
 SCENE_SCRIPT = "blender_scene"
 """Stem of the script that sets the scene in Blender."""
 
 
-def export_options(format: str, settings: ExportSettings) -> dict[str, Any]:
+def export_options(format: str, settings: ExportSettings, rig: Rig) -> dict[str, Any]:
     """The options of one format that the settings ask for."""
     import exporters
 
     known = exporters.format_options(format)
-    options: dict[str, Any] = {"rig": settings.rig} if "rig" in known else {}
+    options: dict[str, Any] = {"rig": rig} if "rig" in known else {}
     if settings.max_error_mm > 0 and "max_error_mm" in known:
         options["max_error_mm"] = settings.max_error_mm
     if settings.target:
@@ -56,19 +57,19 @@ def markers_of(take: Take, person: str, motion: Motion) -> exporters.Markers | N
     return exporters.Markers(points.keypoint_names, xyz, np.sqrt(variance), views.astype(np.int64))
 
 
-def dressed(take: Take, character: exporters.Character, settings: ExportSettings) -> exporters.Take:
-    """A take of one character with what else the settings ask for."""
+def dressed(take: Take, people: Sequence[exporters.Character], settings: ExportSettings) -> exporters.Take:
+    """A take of these people with what else the settings ask for."""
     import exporters
 
-    motion = character.motion
+    motion = people[0].motion
     timecode = None
     if settings.timecode:
         start = exporters.Timecode.parse(settings.timecode, motion.mocap_framerate)
         timecode = start + round(float(motion.time_s[0]) * motion.mocap_framerate)
     if not settings.cameras or not take.cameras_file.is_file():
-        return exporters.Take(take.name, (character,), timecode=timecode)
+        return exporters.Take(take.name, tuple(people), timecode=timecode)
     cameras, plates = take.load_cameras(), _plates(take)
-    return exporters.Take(take.name, (character,), cameras=cameras, plates=plates, timecode=timecode)
+    return exporters.Take(take.name, tuple(people), cameras=cameras, plates=plates, timecode=timecode)
 
 
 def sources(take: Take, settings: ExportSettings) -> dict[str, Path]:

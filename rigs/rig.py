@@ -19,7 +19,6 @@ from rigs.rig_names import check_names, rig_source
 
 FloatArray = NDArray[np.float64]
 Kind = Literal["", "root", "ik", "twist"]
-RestPose = Literal["rig", "t"]
 RootMotion = Literal["full", "ground", "in place"]
 
 _DIRECTIONS: Final[dict[str, tuple[float, float, float]]] = {
@@ -124,7 +123,7 @@ class Rig:
         shaped = self.extras or self.arms_down_deg or self.axes or self.own
         return not shaped and self.root_motion == "full"
 
-    def with_options(self, *, rest: RestPose = "rig", root_motion: RootMotion = "full") -> Rig:
+    def with_options(self, *, rest: str = "rig", root_motion: str = "full") -> Rig:
         """The rig with a T pose at rest, or with another treatment of travel.
 
         Raises:
@@ -139,10 +138,9 @@ class Rig:
         has_root = any(extra.kind == "root" for extra in self.extras)
         if root_motion == "ground" and not has_root and self.own is None:
             root = ExtraJoint("root", kind="root")
-            return replace(self, extras=(root, *self.extras), root_motion=root_motion).with_options(rest=rest)
+            return replace(self, extras=(root, *self.extras)).with_options(rest=rest, root_motion=root_motion)
         arms = 0.0 if rest == "t" else self.arms_down_deg
-        kept = self.root_motion if root_motion == "full" else root_motion
-        return replace(self, arms_down_deg=arms, root_motion=kept)
+        return replace(self, arms_down_deg=arms, root_motion=root_motion)
 
 
 def load_rig(name: str) -> Rig:

@@ -12,17 +12,26 @@ LOG = logging.getLogger("mocap")
 FOLDER = Path(__file__).resolve().parent
 
 
-def add_character(path: Path) -> None:
-    """Import one exported file."""
+def set_rate(scene: bpy.types.Scene) -> None:
+    """The scene plays at the motion's rate."""
+    scene.render.fps = max(1, round(SCENE["rate_hz"]))
+    scene.render.fps_base = scene.render.fps / SCENE["rate_hz"]
+
+
+def add_character(path: Path) -> int:
+    """Import one file; returns the frame that its motion begins at, on which importers do not agree."""
+    before = set(bpy.data.actions)
     if path.suffix == ".fbx" and hasattr(bpy.ops.wm, "fbx_import"):
         bpy.ops.wm.fbx_import(filepath=str(path))
     elif path.suffix == ".fbx":
         bpy.ops.import_scene.fbx(filepath=str(path))
     else:
         bpy.ops.import_scene.gltf(filepath=str(path))
+    starts = [action.frame_range[0] for action in bpy.data.actions if action not in before]
+    return round(min(starts, default=1))
 
 
-def add_camera(view: dict) -> None:
+def add_camera(view: dict, first: int) -> None:
     """A camera where the real one stood, with the real one's lens."""
     data = bpy.data.cameras.new(view["name"])
     data.sensor_fit, data.sensor_width = "HORIZONTAL", view["sensor_mm"]
@@ -37,17 +46,17 @@ def add_camera(view: dict) -> None:
         camera[f"mocap_{key}"] = view[key]
     bpy.context.scene.collection.objects.link(camera)
     if "clip" in view:
-        add_clip(data, view)
+        add_clip(data, view, first)
 
 
-def add_clip(data: bpy.types.Camera, view: dict) -> None:
+def add_clip(data: bpy.types.Camera, view: dict, first: int) -> None:
     """The footage behind the camera, at the frame when it was filmed, straightened where Blender can."""
     path = FOLDER / view["clip"]
     if not path.exists():
         LOG.warning("%s: no clip %s", view["name"], path)
         return
     clip = bpy.data.movieclips.load(str(path))
-    clip.frame_start = view["clip_first_frame"]
+    clip.frame_start = first + view["clip_begins_after"]
     lens = clip.tracking.camera
     lens.sensor_width, lens.units = view["sensor_mm"], "PIXELS"
     lens.focal_length_pixels = view["focal_px"][0]
@@ -74,19 +83,20 @@ def add_clip(data: bpy.types.Camera, view: dict) -> None:
 def main() -> None:
     """Set the scene; objects that are there stay."""
     scene = bpy.context.scene
+    set_rate(scene)  # importers turn seconds into frames with it
+    first = 1
     for name in SCENE["characters"]:
-        add_character(FOLDER / name)
+        first = add_character(FOLDER / name)
+    set_rate(scene)
     for view in SCENE["cameras"]:
-        add_camera(view)
-    scene.render.fps = max(1, round(SCENE["rate_hz"]))
-    scene.render.fps_base = scene.render.fps / SCENE["rate_hz"]
-    scene.frame_start, scene.frame_end = 1, SCENE["num_frames"]
+        add_camera(view, first)
+    scene.frame_start, scene.frame_end = first, first + SCENE["num_frames"] - 1
     if SCENE["cameras"]:
-        first = SCENE["cameras"][0]
-        scene.camera = bpy.data.objects[first["name"]]
-        scene.render.resolution_x, scene.render.resolution_y = first["size_px"]
+        view = SCENE["cameras"][0]
+        scene.camera = bpy.data.objects[view["name"]]
+        scene.render.resolution_x, scene.render.resolution_y = view["size_px"]
         scene.render.film_transparent = True
-    scene.frame_set(1)
+    scene.frame_set(first)
 
 
 main()

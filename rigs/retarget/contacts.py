@@ -76,6 +76,18 @@ def marks(
     return standing, low
 
 
+def spots(source: Performance) -> dict[str, FloatArray]:
+    """(T, 3) metres, world: where ``left_heel``, ``left_foot``, ``left_hand`` ... of a performer are."""
+    rest = dict(zip(source.names, source.rest_xyz, strict=True))
+    return {
+        f"{side}_{spot}": source.place(f"{side}_{part}")
+        + source.turn_of(f"{side}_{part}") @ _spot(spot, f"{side}_{part}", rest)
+        for side in ("left", "right")
+        for spot, part in _SPOTS
+        if f"{side}_{part}" in source.names
+    }
+
+
 def touching_hands(
     target: Target, source: Performance, turns: dict[str, FloatArray], xyz: FloatArray
 ) -> list[Touch]:

@@ -1,6 +1,6 @@
 """Runs inside Blender's Python: runs a generated scene script and renders one frame through each camera.
 
-Usage: render_scene.py SCRIPT FRAME FOLDER
+Usage: render_scene.py SCRIPT FRAME FOLDER, the first frame being 0
 Writes FOLDER/<camera>.png, the characters alone on nothing, and FOLDER/scene.json, what the scene has.
 """
 
@@ -43,7 +43,7 @@ def main(script: str, frame: str, folder: str) -> None:
     scene.cycles.use_denoising, scene.cycles.max_bounces = False, 0
     scene.render.threads_mode, scene.render.threads = "FIXED", 1
     scene.view_settings.view_transform = "Standard"
-    scene.frame_set(int(frame))
+    scene.frame_set(scene.frame_start + int(frame))
     for item in [item for item in bpy.data.objects if item.type == "CAMERA"]:
         scene.camera = item
         scene.render.resolution_x, scene.render.resolution_y = item["mocap_size_px"]

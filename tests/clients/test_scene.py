@@ -50,7 +50,7 @@ def take(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Take:
 
 
 def run_in_blender(script: Path, folder: Path) -> dict[str, object]:
-    command = [CLIENTS / "bin" / "python", HERE / "render_scene.py", script, FRAME + 1, folder]
+    command = [CLIENTS / "bin" / "python", HERE / "render_scene.py", script, FRAME, folder]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     assert (folder / "scene.json").exists(), done.stdout[-2000:] + done.stderr[-2000:]
     return json.loads((folder / "scene.json").read_text(encoding="utf-8"))
@@ -66,20 +66,28 @@ def test_the_character_lies_over_the_footage(suffix: str, take: Take, studio: St
     script.write_bytes(blender_scene(take, files, folder))
     facts = run_in_blender(script, tmp_path)
     assert facts["rate_hz"] == pytest.approx(studio.rate_hz, rel=1e-6)
-    assert facts["frames"] == [1, len(take.characters[0].motion.time_s)]
+    first, last = facts["frames"]  # type: ignore[misc]
+    assert last - first + 1 == len(take.characters[0].motion.time_s)
     truth = silhouettes(take)
     for index, plate in enumerate(take.plates):
         found = facts["cameras"][plate.camera]  # type: ignore[index]
         assert [Path(clip).resolve() for clip in found["clips"]] == [plate.path.resolve()]
-        assert found["first_frames"] == [4]
+        assert found["first_frames"] == [first + 3]
         assert found["straightened"] == [True]
         picture = cv2.imread(str(tmp_path / f"{plate.camera}.png"), cv2.IMREAD_UNCHANGED)
         alpha = picture[..., 3] > 127
-        shared = (alpha & truth[index]).sum() / (alpha | truth[index]).sum()
+        # Both edges may be a pixel off: that is how pictures are drawn.
+        inner, outer = (
+            change(truth[index].astype(np.uint8), np.ones((3, 3))) for change in (cv2.erode, cv2.dilate)
+        )
+        missing, beyond = (
+            ((inner > 0) & ~alpha).sum() / (inner > 0).sum(),
+            (alpha & (outer == 0)).sum() / alpha.sum(),
+        )
         sheet = compose(plate, picture, take, index)
         cv2.imwrite(str(tmp_path / f"{plate.camera}_over.png"), sheet)
-        print(f"{suffix} {plate.camera}: silhouettes share {shared:.3f}, see {tmp_path}")  # noqa: T201 (for people)
-        assert shared > 0.95
+        print(f"{suffix} {plate.camera}: {missing:.3f} missing, {beyond:.3f} beyond, see {tmp_path}")  # noqa: T201 (for people)
+        assert max(missing, beyond) < 0.01
 
 
 def silhouettes(take: Take) -> list[np.ndarray]:

@@ -93,7 +93,7 @@ def test_cameras_travel_along_with_a_script(take: Take) -> None:
     scene = json.loads(ast.literal_eval(call.args[0]))
     assert scene["characters"] == ["person1.fbx"]
     assert scene["cameras"][1]["clip"] == "../cam2.mp4"
-    assert scene["cameras"][1]["clip_first_frame"] == 1 - round(0.5 * RATE_HZ)
+    assert scene["cameras"][1]["clip_begins_after"] == -round(0.5 * RATE_HZ)
     assert "clip" not in scene["cameras"][0]
     assert run_stage(
         "export", take.session.root, overrides=['export.formats=["fbx", "glb"]', "export.cameras=true"]

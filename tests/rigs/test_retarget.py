@@ -113,7 +113,7 @@ def test_twist_is_shared_out_and_keeps_the_place(walk: Performance) -> None:
 def test_an_own_rig_in_an_a_pose_with_contacts() -> None:
     """Feet that stand stay, nothing goes through the floor, limbs keep their directions."""
     source = stepping()
-    result = retarget(source, giant())
+    result = retarget(source, giant(shank=1.15))
     assert direction_errors_deg(source, result).max() < 0.5
     for side in ("left", "right"):
         ankle = result.xyz[:, result.target.index(f"{side}_ankle") or 0]
@@ -211,7 +211,7 @@ def clapping() -> Performance:
     turn = np.tile(world, (60, len(base.names), 1, 1))
     close = np.deg2rad(88) * np.clip(1.5 - 1.5 * np.abs(time_s - 1), 0, 1)
     for side, sign in (("left", -1.0), ("right", 1.0)):
-        for part, share in (("shoulder", 0.92), ("elbow", 1.25), ("wrist", 1.25), ("hand", 1.25)):
+        for part, share in (("shoulder", 0.92), ("elbow", 1.5), ("wrist", 1.5), ("hand", 1.5)):
             swing = Rotation.from_euler("y", (sign * share * close)[:, None])
             turn[:, base.index(f"{side}_{part}")] = world @ swing.as_matrix()
     offsets = base.rest_xyz.copy()
