@@ -1,6 +1,6 @@
 # make demo    installs, then renders footage of an actor and runs the whole chain on it
 # make test    installs, then lints, checks types and runs the tests
-# make clients opens exported files in Blender, Autodesk's SDK, ufbx, three.js and Assimp
+# make clients opens exported files in Blender, Autodesk's SDK, ufbx, three.js, Assimp and usd-core
 # make footage runs the chain on the real recordings that MOCAP_TEST_DATA points to
 # make endurance kills runs, and feeds ten minutes of footage
 # make recovery looks for planted truths: rigs, walks, bodies

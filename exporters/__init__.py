@@ -6,6 +6,7 @@ Packages add formats of their own through entry points of the group ``mocap.expo
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import inspect
 import os
 import tempfile
@@ -16,25 +17,40 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from exporters.axes import WORLD, Axes
+from exporters.blender_scene import blender_scene
 from exporters.bvh import BVH_AXES, export_bvh
+from exporters.c3d import C3D_AXES, export_c3d
 from exporters.errors import ExportError
 from exporters.fbx import FBX_AXES, export_fbx
 from exporters.gltf import GLTF_AXES, export_glb
 from exporters.json_file import export_json
+from exporters.mot import MOT_AXES, export_mot
 from exporters.npz import export_npz
+from exporters.pieces import Pieces
 from exporters.table import TRC_AXES, export_csv, export_trc
-from exporters.take import Character, Take
+from exporters.take import Character, Markers, Plate, Take
+from exporters.targets import TARGETS, Target, target
+from exporters.timecode import Timecode
+from exporters.usd import USD_AXES, usd_writer
 
 __all__ = [
     "EXPORTERS",
+    "TARGETS",
     "Character",
     "ExportError",
     "Exporter",
     "FileFormat",
+    "Markers",
+    "Pieces",
+    "Plate",
     "Take",
+    "Target",
+    "Timecode",
     "available_formats",
+    "blender_scene",
     "export",
     "format_options",
+    "target",
 ]
 
 _GROUP: Final = "mocap.exporters"
@@ -59,7 +75,7 @@ class Exporter(Protocol):
         """Names of the keyword options that it takes."""
         ...
 
-    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes]:
+    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes | Pieces]:
         """Return {file name: contents}, one for each person or for all; touches no disk."""
         ...
 
@@ -72,8 +88,15 @@ class FileFormat:
     """File ending with dot."""
     axes: Axes
     """Axes and unit that the format expects."""
-    write: Callable[..., Mapping[str, bytes]]
+    write: Callable[..., Mapping[str, bytes | Pieces]]
     """Takes a take and keyword options."""
+    needs: str = ""
+    """Module without which nothing can be written."""
+
+    @property
+    def works(self) -> bool:
+        """Whether what it needs is installed."""
+        return not self.needs or importlib.util.find_spec(self.needs) is not None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -81,7 +104,7 @@ class FileFormat:
         parameters = inspect.signature(self.write).parameters.values()
         return tuple(item.name for item in parameters if item.kind is item.KEYWORD_ONLY)
 
-    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes]:
+    def __call__(self, take: Take, /, **options: Any) -> Mapping[str, bytes | Pieces]:
         """Contents of the files; an unknown option is an ``ExportError`` that lists those there are."""
         unknown = sorted(set(options) - set(self.options))
         if unknown:
@@ -94,8 +117,13 @@ EXPORTERS: Final[dict[str, Exporter]] = {
     "bvh": FileFormat(".bvh", BVH_AXES, export_bvh),
     "fbx": FileFormat(".fbx", FBX_AXES, export_fbx),
     "glb": FileFormat(".glb", GLTF_AXES, export_glb),
+    "usda": FileFormat(".usda", USD_AXES, usd_writer("usda"), needs="pxr"),
+    "usdc": FileFormat(".usdc", USD_AXES, usd_writer("usdc"), needs="pxr"),
+    "usdz": FileFormat(".usdz", USD_AXES, usd_writer("usdz"), needs="pxr"),
+    "c3d": FileFormat(".c3d", C3D_AXES, export_c3d, needs="ezc3d"),
     "npz": FileFormat(".npz", WORLD, export_npz),
     "trc": FileFormat(".trc", TRC_AXES, export_trc),
+    "mot": FileFormat(".mot", MOT_AXES, export_mot),
     "csv": FileFormat(".csv", WORLD, export_csv),
     "json": FileFormat(".json", WORLD, export_json),
 }
@@ -104,13 +132,14 @@ EXPORTERS: Final[dict[str, Exporter]] = {
 
 def available_formats() -> tuple[str, ...]:
     """Names of the formats that can be written here, the built-in ones first."""
+    ours = (name for name, kind in EXPORTERS.items() if getattr(kind, "works", True))
     extra = sorted({entry.name for entry in metadata.entry_points(group=_GROUP)} - set(EXPORTERS))
     working: list[str] = []
     for name in extra:
         with contextlib.suppress(ExportError):
             _exporter(name)
             working.append(name)
-    return (*EXPORTERS, *working)
+    return (*ours, *working)
 
 
 def format_options(format: str) -> tuple[str, ...]:
@@ -171,7 +200,7 @@ def _exporter(name: str) -> Exporter:
     return found
 
 
-def _write_all(contents: Mapping[Path, bytes]) -> None:
+def _write_all(contents: Mapping[Path, bytes | Pieces]) -> None:
     """Write under temporary names beside the targets, then rename."""
     written: list[tuple[Path, Path]] = []
     try:
@@ -180,7 +209,7 @@ def _write_all(contents: Mapping[Path, bytes]) -> None:
             handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
             written.append((Path(temporary), target))
             with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
+                stream.writelines([data] if isinstance(data, bytes) else data)
             Path(temporary).chmod(0o666 & ~_umask())
         for temporary, target in written:
             temporary.replace(target)

@@ -11,17 +11,19 @@ is ``file_from_world @ root``. Someone who faces world -Y so faces +Z in the fil
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from exporters.animation import Animation, animate
+from exporters.animation import RigLike, animate, check_poses, in_pieces
 from exporters.axes import RIG, WORLD, Axes, FloatArray, Unit
 from exporters.bvh_file import BvhFile, parse_bvh
 from exporters.errors import ExportError
-from exporters.euler import check_order, continuous_euler
+from exporters.euler import carried_on, check_order, continuous_euler
 from exporters.hierarchy import Hierarchy
+from exporters.pieces import Pieces, piece_ranges
+from exporters.rest_first import with_rest_first
 from exporters.take import Character, Take
 from rigs.rig_names import DEFAULT_RIG
 
@@ -49,7 +51,7 @@ def export_bvh(
     take: Take,
     /,
     *,
-    rig: str | Mapping[str, str] = DEFAULT_RIG,
+    rig: RigLike = DEFAULT_RIG,
     unit: Unit = "cm",
     rotation_order: str = "ZXY",
     up: Literal["y", "z"] = "y",
@@ -57,13 +59,14 @@ def export_bvh(
     decimals: int = 6,
     start_frame: int = 0,
     end_frame: int | None = None,
-) -> dict[str, bytes]:
+) -> dict[str, Pieces]:
     """One BVH file for each person.
 
     Args:
         take: the people and their motions.
-        rig: joint names: a preset, a TOML file's path, or {our joint: name}. Outer joints that it does not
-            name (SMPL's hands in most rigs) become end sites.
+        rig: a preset, a TOML file's path, {our joint: name}, or a rig that was loaded. Outer joints that
+            it does not name (SMPL's hands in most rigs) become end sites; joints that move against their
+            parents (a root on the floor, helpers for inverse kinematics) are left out.
         unit: unit of offsets and positions.
         rotation_order: intrinsic, first turn first, the same for all joints.
         up: the file's vertical axis.
@@ -83,17 +86,33 @@ def export_bvh(
     if not 1 <= decimals <= 15:
         raise ExportError(f"decimals must be between 1 and 15, not {decimals}")
     axes = bvh_axes(unit, up)
-    files: dict[str, bytes] = {}
-    for character in take.characters:
-        animation = animate(character, rig, axes, slice(start_frame, end_frame))
-        _check_names(animation.hierarchy.names)
-        values = _channel_values(animation, rotation_order)
-        if tpose_first_frame:
-            values = np.concatenate([_tpose_values(animation, values[0])[None], values])
-        head = _hierarchy_text(animation.hierarchy, axes, rotation_order, decimals)
-        body = _motion_text(values, character.motion.mocap_framerate, decimals)
-        files[f"{character.name}.bvh"] = (head + body).encode("ascii")
-    return files
+
+    def pieces(character: Character) -> Pieces:
+        frames = range(len(character.motion.time_s))[start_frame:end_frame]
+        check_poses(character, slice(start_frame, end_frame))
+        parts = list(piece_ranges(frames)) if in_pieces(rig) else [slice(frames.start, frames.stop)]
+        first = animate(character, rig, axes, parts[0], helpers=False)
+        _check_names(first.hierarchy.names)
+        count, rate_hz = len(frames) + tpose_first_frame, character.motion.mocap_framerate
+        head = _hierarchy_text(first.hierarchy, axes, rotation_order, decimals)
+        head += f"MOTION\nFrames: {count}\nFrame Time: {1 / rate_hz:.{_FRAME_TIME_DECIMALS}f}\n"
+
+        def make() -> Iterator[bytes]:
+            yield head.encode("ascii")
+            before: FloatArray | None = None
+            for part in parts:
+                animation = first if part is parts[0] else animate(character, rig, axes, part, helpers=False)
+                if tpose_first_frame and part is parts[0]:
+                    animation = with_rest_first(animation)
+                angles = continuous_euler(animation.rotation, rotation_order)
+                if before is not None:
+                    angles = carried_on(angles, before)
+                before = angles[-1]
+                yield _rows(animation.root_xyz, np.rad2deg(angles), decimals).encode("ascii")
+
+        return Pieces(make)
+
+    return {f"{character.name}.bvh": pieces(character) for character in take.characters}
 
 
 def read_bvh(data: bytes, *, unit: Unit = "cm", up: Literal["y", "z"] = "y", name: str = "bvh") -> Character:
@@ -157,20 +176,6 @@ def _check_names(names: tuple[str, ...]) -> None:
         raise ExportError(f"the rig gives the name {double[0]!r} to more than one joint; rename one")
 
 
-def _channel_values(animation: Animation, order: str) -> FloatArray:
-    """(T, 3 + 3 N): the root's position in the file's unit, then each joint's angles in degrees."""
-    degrees = np.rad2deg(continuous_euler(animation.rotation, order))
-    return np.concatenate([animation.root_xyz, degrees.reshape(len(degrees), -1)], axis=1)
-
-
-def _tpose_values(animation: Animation, first: FloatArray) -> FloatArray:
-    """(3 + 3 N,) the rest pose on the floor, below where the motion begins."""
-    values = np.zeros_like(first)
-    up = animation.axes.basis[:, 1]
-    values[:3] = first[:3] + up * (up @ (animation.offsets[0] - first[:3]))
-    return values
-
-
 def _hierarchy_text(hierarchy: Hierarchy, axes: Axes, order: str, decimals: int) -> str:
     """The part up to MOTION."""
     offsets = axes.points(hierarchy.offsets, RIG)
@@ -198,12 +203,12 @@ def _hierarchy_text(hierarchy: Hierarchy, axes: Axes, order: str, decimals: int)
     return "\n".join(lines) + "\n"
 
 
-def _motion_text(values: FloatArray, rate_hz: float, decimals: int) -> str:
-    """The part from MOTION on; one frame a line."""
-    head = f"MOTION\nFrames: {len(values)}\nFrame Time: {1 / rate_hz:.{_FRAME_TIME_DECIMALS}f}\n"
+def _rows(root_xyz: FloatArray, degrees: FloatArray, decimals: int) -> str:
+    """One frame a line: the root's position in the file's unit, then each joint's angles."""
+    values = np.concatenate([root_xyz, degrees.reshape(len(degrees), -1)], axis=1)
     pattern = " ".join([f"%.{decimals}f"] * values.shape[1]) + "\n"
     rounded = np.round(values, decimals) + 0.0  # no "-0.000000"
-    return head + "".join(pattern % tuple(row) for row in rounded.tolist())
+    return "".join(pattern % tuple(row) for row in rounded.tolist())
 
 
 def _number(value: float, decimals: int) -> str:

@@ -112,6 +112,14 @@ def _follow_through_lock(
     return np.where(locked[:, None], np.stack([first, second, third], axis=-1), angles)
 
 
+def carried_on(angles: FloatArray, before: FloatArray) -> FloatArray:
+    """Angles of ``continuous_euler`` (T, ..., 3) as they go on from those of the frame before (..., 3)."""
+    stay = np.abs(_wrapped(angles[0] - before)).sum(-1)
+    change = np.abs(_wrapped(_other(angles[0]) - before)).sum(-1)
+    angles = np.where((change < stay)[..., None], _other(angles), angles)
+    return angles + 2 * np.pi * np.round((before - angles[0]) / (2 * np.pi))
+
+
 def _nearest_turn(angle: FloatArray, goal: FloatArray) -> FloatArray:
     """The angle plus the whole turns that bring it nearest to the goal."""
     return goal + _wrapped(angle - goal)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.animation import Animation, animate
+from exporters.animation import Animation, RigLike, animate
 from exporters.axes import Axes, FloatArray
 from exporters.errors import ExportError
+from exporters.hierarchy import check_names
+from exporters.lenses import Lens, lenses
+from exporters.quaternions import continuous_quaternions
+from exporters.reduction import Curves, curves_of
 from exporters.take import Take
 from rigs.mesh import SkinnedMesh
 from rigs.rig_names import DEFAULT_RIG
@@ -36,9 +39,11 @@ def export_glb(
     take: Take,
     /,
     *,
-    rig: str | Mapping[str, str] = DEFAULT_RIG,
+    rig: RigLike = DEFAULT_RIG,
     mesh: bool = True,
     one_file: bool = False,
+    max_error_mm: float | None = None,
+    uncertainty: bool = False,
     start_frame: int = 0,
     end_frame: int | None = None,
 ) -> dict[str, bytes]:
@@ -46,9 +51,13 @@ def export_glb(
 
     Args:
         take: the people and their motions.
-        rig: joint names: a preset, a TOML file's path, or {our joint: name}.
+        rig: a preset, a TOML file's path, {our joint: name}, or a rig that was loaded.
         mesh: write the body's skin where the character has one.
         one_file: all people in one file.
+        max_error_mm: leave out keys and digits where no joint moves by more, in any reader; every key where
+            left out.
+        uncertainty: let the animation's extras name an accessor with each joint's standard deviation in every
+            frame, beside the joints' medians in their nodes' extras.
         start_frame: first frame of the motion that is written; it lies at time 0 of the file.
         end_frame: frame after the last one, counted from the end where negative; all if left out.
 
@@ -60,11 +69,24 @@ def export_glb(
     """
     frames = slice(start_frame, end_frame)
     animations = [animate(character, rig, GLTF_AXES, frames) for character in take.characters]
+    for animation in animations:
+        check_names(animation.hierarchy.names, "GLB")
     if not mesh:
         animations = [replace(animation, mesh=None) for animation in animations]
+    bound_m = None if max_error_mm is None else max_error_mm / 1000
+    views, timecode = lenses(take.cameras, GLTF_AXES), take.timecode_of(frames)
+
+    def write(people: list[Animation]) -> bytes:
+        document = _scene(take.name, people, bound_m, uncertainty=uncertainty)
+        for view in views:
+            document.json["scenes"][0]["nodes"].append(_add_camera(document, view))
+        if timecode is not None:
+            document.json["scenes"][0]["extras"] = {"start_timecode": str(timecode)}
+        return _pack(document)
+
     if one_file:
-        return {f"{take.name}.glb": _file(take.name, animations)}
-    return {f"{one.name}.glb": _file(take.name, [one]) for one in animations}
+        return {f"{take.name}.glb": write(animations)}
+    return {f"{one.name}.glb": write([one]) for one in animations}
 
 
 @dataclass
@@ -97,7 +119,8 @@ class _Document:
         return self.add("accessors", accessor)
 
 
-def _file(name: str, animations: list[Animation]) -> bytes:
+def _scene(name: str, animations: list[Animation], bound_m: float | None, *, uncertainty: bool) -> _Document:
+    """The people of one file."""
     document = _Document({"asset": {"version": "2.0", "generator": "Mocap Studio"}, "scene": 0})
     motion: dict[str, Any] = {"name": name, "samplers": [], "channels": []}
     roots: list[int] = []
@@ -106,32 +129,41 @@ def _file(name: str, animations: list[Animation]) -> bytes:
         roots.append(joints[0])
         if animation.mesh is not None:
             roots.append(_add_skin(document, animation, animation.mesh.strongest(_INFLUENCES), joints))
-        _add_motion(document, animation, joints, motion)
+        _add_motion(document, animation, joints, motion, curves_of(animation, bound_m))
+        _add_evidence(document, animation, motion, uncertainty=uncertainty)
     document.json["scenes"] = [{"name": name, "nodes": roots}]
     document.json["animations"] = [motion]
-    document.json["buffers"] = [{"byteLength": len(document.binary)}]
-    return _pack(document)
+    return document
 
 
 def _add_joints(document: _Document, animation: Animation) -> list[int]:
     """The joints as nodes at rest; indices of them."""
     hierarchy = animation.hierarchy
+    turns = [
+        {"rotation": quaternion.tolist()} if len(animation.frames) else {}
+        for quaternion in continuous_quaternions(animation.node_rest_rotation[None])[0]
+    ]
     ids = [
-        document.add("nodes", {"name": name, "translation": offset.tolist()})
-        for name, offset in zip(hierarchy.names, animation.offsets, strict=True)
+        document.add("nodes", {"name": name, "translation": offset.tolist(), **turn})
+        for name, offset, turn in zip(hierarchy.names, animation.node_offsets, turns, strict=True)
     ]
     for joint, ident in enumerate(ids):
         children = [ids[child] for child in hierarchy.children(joint)]
         if children:
             document.json["nodes"][ident]["children"] = children
     document.json["nodes"][ids[0]]["extras"] = {"person": animation.name}
+    if animation.joint_std is not None:
+        for ident, std in zip(ids, animation.joint_std.T, strict=True):
+            if np.isfinite(std).any():
+                extras = document.json["nodes"][ident].setdefault("extras", {})
+                extras["std_mm"] = round(float(np.nanmedian(std)) * 1000, 3)
     return ids
 
 
 def _add_skin(document: _Document, animation: Animation, mesh: SkinnedMesh, joints: list[int]) -> int:
     """The skinned mesh; its node stands at the top of the scene, where validators want it."""
-    inverse_bind = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
-    inverse_bind[:, :3, 3] = -animation.rest_xyz
+    inverse_bind = np.linalg.inv(animation.bind_matrices).astype(np.float32)
+    inverse_bind[:, 3] = [0.0, 0.0, 0.0, 1.0]
     skin = document.add(
         "skins",
         {
@@ -165,30 +197,25 @@ def _add_skin(document: _Document, animation: Animation, mesh: SkinnedMesh, join
     return document.add("nodes", {"name": name, "mesh": number, "skin": skin})
 
 
-def _add_motion(document: _Document, animation: Animation, joints: list[int], motion: dict[str, Any]) -> None:
-    time = document.accessor(animation.time_s.astype(np.float32), bounds=True)
+def _add_motion(
+    document: _Document, animation: Animation, joints: list[int], motion: dict[str, Any], curves: Curves
+) -> None:
+    times: dict[bytes, int] = {}
 
-    def channel(node: int, path: str, values: FloatArray) -> None:
-        output = document.accessor(values.astype(np.float32))
-        motion["samplers"].append({"input": time, "output": output, "interpolation": "LINEAR"})
+    def channel(node: int, path: str, keys: NDArray[np.intp], values: FloatArray) -> None:
+        frames = keys.tobytes()
+        if frames not in times:
+            times[frames] = document.accessor(animation.time_s[keys].astype(np.float32), bounds=True)
+        output = document.accessor(values[keys].astype(np.float32))
+        sampler = {"input": times[frames], "output": output, "interpolation": "LINEAR"}
+        motion["samplers"].append(sampler)
         target = {"node": node, "path": path}
         motion["channels"].append({"sampler": len(motion["samplers"]) - 1, "target": target})
 
-    quaternions = continuous_quaternions(animation.rotation)
-    channel(joints[0], "translation", animation.root_xyz)
-    for joint, node in enumerate(joints):
-        channel(node, "rotation", quaternions[:, joint])
-
-
-def continuous_quaternions(rotation: FloatArray) -> FloatArray:
-    """(T, ..., 4) x, y, z, w of rotations (T, ..., 3, 3); from frame to frame they take the short way."""
-    from scipy.spatial.transform import Rotation
-
-    quaternion = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_quat().reshape(*rotation.shape[:-2], 4)
-    turned = (quaternion[1:] * quaternion[:-1]).sum(-1) < 0
-    sign = np.where(np.cumsum(turned, axis=0) % 2 == 1, -1.0, 1.0)
-    quaternion[1:] *= sign[..., None]
-    return quaternion
+    for joint, xyz in curves.travel.items():
+        channel(joints[joint], "translation", curves.keys[joint], xyz)
+    for joint, (node, keys) in enumerate(zip(joints, curves.keys, strict=True)):
+        channel(node, "rotation", keys, curves.quaternions[:, joint])
 
 
 def _unit(vectors: FloatArray) -> NDArray[np.float32]:
@@ -196,7 +223,47 @@ def _unit(vectors: FloatArray) -> NDArray[np.float32]:
     return single / np.linalg.norm(single, axis=-1, keepdims=True)
 
 
+def _add_evidence(
+    document: _Document, animation: Animation, motion: dict[str, Any], *, uncertainty: bool
+) -> None:
+    """How sure we are, as extras: arrays are accessors of (frames times columns) numbers, row by row."""
+    found: dict[str, Any] = {}
+    if animation.contact_names:
+        found["contact_names"] = list(animation.contact_names)
+        found["contacts"] = document.accessor(animation.contacts.astype(np.float32).ravel())
+    if uncertainty and animation.joint_std is not None:
+        found["joint_names"] = list(animation.hierarchy.names)
+        # The format forbids NaN; what is not known is below zero.
+        known = np.nan_to_num(animation.joint_std, nan=-1.0).astype(np.float32)
+        found["joint_std_m"] = document.accessor(known.ravel())
+    if found:
+        motion.setdefault("extras", {})[animation.name] = found
+
+
+def _add_camera(document: _Document, view: Lens) -> int:
+    """A node with a camera. The format's cameras have no offset and no distortion; extras tell them."""
+    from scipy.spatial.transform import Rotation
+
+    width, height = view.size_px
+    perspective = {
+        "aspectRatio": width / height * view.focal_px[1] / view.focal_px[0],
+        "yfov": 2 * float(np.arctan2(height / 2, view.focal_px[1])),
+        "znear": 0.05,
+        "zfar": 1000.0,
+    }
+    camera = {"name": view.name, "type": "perspective", "perspective": perspective}
+    node = {
+        "name": view.name,
+        "camera": document.add("cameras", camera),
+        "translation": view.xyz.tolist(),
+        "rotation": Rotation.from_matrix(view.right_up_back).as_quat().tolist(),
+        "extras": view.properties(),
+    }
+    return document.add("nodes", node)
+
+
 def _pack(document: _Document) -> bytes:
+    document.json["buffers"] = [{"byteLength": len(document.binary)}]
     text = json.dumps(document.json, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     binary = bytes(document.binary) + bytes(-len(document.binary) % 4)

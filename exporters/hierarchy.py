@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +84,20 @@ def name_hierarchy(character: Character, rig: str | Mapping[str, str]) -> Hierar
         rest_xyz=character.rest_xyz[order],
         tips=tips,
     )
+
+
+def check_names(names: Sequence[str], format: str) -> None:
+    """Refuse joint names that no program shows as they are, and those that two joints share.
+
+    Raises:
+        ExportError: the first such name.
+    """
+    for name in names:
+        if not name or any(ord(sign) < 32 for sign in name):
+            raise ExportError(f"{format} cannot hold the joint name {name!r}; use visible characters")
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ExportError(f"the rig gives the name {double[0]!r} to more than one joint; rename one")
 
 
 def _depth_first(parents: tuple[int, ...], kept: list[bool]) -> list[int]:

@@ -22,16 +22,18 @@ def export_json(take: Take, /) -> dict[str, bytes]:
     Returns:
         {file name: contents}. Lists are over time, then joints, then components; what is not known is null.
     """
-    return {f"{character.name}.json": _encode(character) for character in take.characters}
+    timecode = None if take.timecode is None else str(take.timecode)
+    return {f"{character.name}.json": _encode(character, timecode) for character in take.characters}
 
 
-def _encode(character: Character) -> bytes:
+def _encode(character: Character, timecode: str | None) -> bytes:
     motion, skeleton = character.motion, character.skeleton
     content: dict[str, Any] = {
         "format": _FORMAT,
         "version": _VERSION,
         "person": character.name,
         "rate_hz": motion.mocap_framerate,
+        "start_timecode": timecode,
         "joint_names": list(skeleton.joint_names),
         "parents": list(skeleton.parents),
         "rest_xyz": _lists(character.rest_xyz),

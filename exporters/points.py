@@ -11,7 +11,7 @@ import numpy as np
 
 from exporters.axes import Axes, FloatArray
 from exporters.errors import ExportError
-from exporters.table import TRC_AXES, csv_text, trc_text
+from exporters.table import TRC_AXES, csv_pieces, trc_pieces
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,13 @@ class PointSet:
 
 def _trc(points: PointSet) -> bytes:
     axes = Axes(TRC_AXES.up, TRC_AXES.forward, unit="m")
-    return trc_text(points.name, points.point_names, points.xyz_world, points.rate_hz, axes)
+    return bytes(trc_pieces(points.name, points.point_names, points.xyz_world, points.rate_hz, axes))
 
 
 def _csv(points: PointSet) -> bytes:
     names = [f"{name}_{axis}_m" for name in points.point_names for axis in "xyz"]
     names += [f"{name}_std_m" for name in points.point_names]
-    flat = points.xyz_world.reshape(len(points.time_s), -1)
-    return csv_text(points.time_s, names, np.concatenate([flat, points.std_m], axis=1))
+    return bytes(csv_pieces(points.time_s, names, (points.xyz_world, points.std_m)))
 
 
 def _json(points: PointSet) -> bytes:

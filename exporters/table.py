@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
 from exporters.axes import WORLD, Axes, FloatArray, Unit
 from exporters.errors import ExportError
+from exporters.pieces import Pieces, piece_ranges
 from exporters.take import Character, Take
 
 TRC_AXES: Final = Axes(up="+y", forward="+x", unit="m")
@@ -20,7 +20,7 @@ _TRC_DECIMALS: Final = {"m": 6, "mm": 3}
 
 def export_trc(
     take: Take, /, *, unit: Unit = "m", start_frame: int = 0, end_frame: int | None = None
-) -> dict[str, bytes]:
+) -> dict[str, Pieces]:
     """One TRC file for each person, its markers the joints of the body.
 
     Args:
@@ -44,7 +44,7 @@ def export_trc(
     }
 
 
-def export_csv(take: Take, /, *, start_frame: int = 0, end_frame: int | None = None) -> dict[str, bytes]:
+def export_csv(take: Take, /, *, start_frame: int = 0, end_frame: int | None = None) -> dict[str, Pieces]:
     """One CSV file for each person: time, joints and their uncertainty, contacts; our own world, metres.
 
     Args:
@@ -59,17 +59,22 @@ def export_csv(take: Take, /, *, start_frame: int = 0, end_frame: int | None = N
     return {f"{character.name}.csv": _csv(character, frames) for character in take.characters}
 
 
-def _trc(character: Character, axes: Axes, frames: slice) -> bytes:
-    motion = character.motion
-    _count(character, motion.joints[frames])
-    rate_hz = motion.mocap_framerate
-    return trc_text(character.name, motion.joint_names, motion.joints[frames], rate_hz, axes)
+def _trc(character: Character, axes: Axes, frames: slice) -> Pieces:
+    motion, chosen = character.motion, _chosen(character, frames)
+    return trc_pieces(
+        character.name,
+        motion.joint_names,
+        motion.joints[chosen.start : chosen.stop],
+        motion.mocap_framerate,
+        axes,
+    )
 
 
-def trc_text(name: str, markers: Sequence[str], xyz_world: FloatArray, rate_hz: float, axes: Axes) -> bytes:
+def trc_pieces(
+    name: str, markers: Sequence[str], xyz_world: FloatArray, rate_hz: float, axes: Axes
+) -> Pieces:
     """A TRC file of markers (T, K, 3) in our world, metres; one that is not known is left blank."""
-    xyz = axes.points(xyz_world, WORLD)
-    count, rate = len(xyz), f"{rate_hz:.6g}"
+    rate, count = f"{rate_hz:.6g}", len(xyz_world)
     head = [
         f"PathFileType\t4\t(X/Y/Z)\t{name}.trc",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
@@ -78,45 +83,59 @@ def trc_text(name: str, markers: Sequence[str], xyz_world: FloatArray, rate_hz: 
         "\t\t" + "\t".join(f"{axis}{number}" for number in range(1, len(markers) + 1) for axis in "XYZ"),
         "",
     ]
-    time_s = np.arange(count) / rate_hz
-    left = [f"{frame + 1}\t{seconds:.8f}" for frame, seconds in enumerate(time_s)]
-    rows = _rows(xyz.reshape(count, -1), _TRC_DECIMALS[axes.unit], "\t")
-    lines = [*head, *(f"{a}\t{b}" for a, b in zip(left, rows, strict=True))]
-    return ("\n".join(lines) + "\n").encode()
+
+    def make() -> Iterator[bytes]:
+        yield _lines(head)
+        for part in piece_ranges(range(count)):
+            xyz = axes.points(xyz_world[part], WORLD)
+            left = [f"{number + 1}\t{number / rate_hz:.8f}" for number in range(part.start, part.stop)]
+            rows = number_rows(xyz.reshape(len(xyz), -1), _TRC_DECIMALS[axes.unit], "\t")
+            yield _lines([f"{a}\t{b}" for a, b in zip(left, rows, strict=True)])
+
+    return Pieces(make)
 
 
-def _csv(character: Character, frames: slice) -> bytes:
-    motion = character.motion
-    count = _count(character, motion.joints[frames])
+def _csv(character: Character, frames: slice) -> Pieces:
+    motion, chosen = character.motion, _chosen(character, frames)
     names = [f"{joint}_{axis}_m" for joint in motion.joint_names for axis in "xyz"]
     names += [f"{joint}_std_m" for joint in motion.joint_names]
     names += [f"{contact}_contact" for contact in motion.contact_names]
-    values = np.concatenate(
-        [motion.joints[frames].reshape(count, -1), motion.joint_std[frames], motion.contacts[frames]], axis=1
+    kept = slice(chosen.start, chosen.stop)
+    return csv_pieces(
+        motion.time_s[kept], names, (motion.joints[kept], motion.joint_std[kept], motion.contacts[kept])
     )
-    return csv_text(motion.time_s[frames], names, values)
 
 
-def csv_text(time_s: FloatArray, names: Sequence[str], values: FloatArray) -> bytes:
-    """A CSV file of columns (T, n) beside the time in seconds; NaN is left blank."""
-    left = [f"{seconds:.6f}" for seconds in time_s]
-    lines = [
-        "time_s," + ",".join(names),
-        *(f"{a},{b}" for a, b in zip(left, _rows(values, 6, ","), strict=True)),
-    ]
+def csv_pieces(time_s: FloatArray, names: Sequence[str], groups: Sequence[FloatArray]) -> Pieces:
+    """A CSV file of groups of columns (T, ...) beside the time in seconds; NaN is left blank."""
+
+    def make() -> Iterator[bytes]:
+        yield _lines(["time_s," + ",".join(names)])
+        for part in piece_ranges(range(len(time_s))):
+            count = part.stop - part.start
+            values = np.concatenate([group[part].reshape(count, -1) for group in groups], axis=1)
+            left = [f"{seconds:.6f}" for seconds in time_s[part]]
+            rows = number_rows(values, 6, ",")
+            yield _lines([f"{a},{b}" for a, b in zip(left, rows, strict=True)])
+
+    return Pieces(make)
+
+
+def _lines(lines: Sequence[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _count(character: Character, frames: FloatArray) -> int:
-    if not len(frames):
+def _chosen(character: Character, frames: slice) -> range:
+    chosen = range(len(character.motion.time_s))[frames]
+    if not chosen:
         raise ExportError(
             f"person {character.name}: no frames in that range; the motion has {len(character.motion.time_s)}"
         )
-    return len(frames)
+    return chosen
 
 
-def _rows(values: FloatArray, decimals: int, separator: str) -> list[str]:
+def number_rows(values: FloatArray, decimals: int, separator: str) -> list[str]:
     """Lines of numbers; NaN becomes an empty field."""
-    stream = io.StringIO()
-    np.savetxt(stream, np.round(values, decimals) + 0.0, fmt=f"%.{decimals}f", delimiter=separator)
-    return stream.getvalue().replace("nan", "").splitlines()
+    pattern = separator.join([f"%.{decimals}f"] * values.shape[1])
+    rounded = np.round(values, decimals) + 0.0  # no "-0.000"
+    return [(pattern % tuple(row)).replace("nan", "") for row in rounded.tolist()]

@@ -259,7 +259,17 @@ def export(
     session: SessionFolder,
     take: TakeName = None,
     formats: Annotated[str | None, typer.Option("--format", help="Formats, separated by commas.")] = None,
-    rig: Annotated[str | None, typer.Option(help="Joint names of the exported skeleton.")] = None,
+    rig: Annotated[
+        str | None, typer.Option(help="The skeleton: a preset, a .toml, or a character's .fbx, .bvh, .glb.")
+    ] = None,
+    rest: Annotated[str | None, typer.Option(help="Pose at rest: rig (the rig's own) or t.")] = None,
+    root_motion: Annotated[str | None, typer.Option(help="full, ground or 'in place'.")] = None,
+    start: Annotated[float | None, typer.Option("--from", help="Where the clip begins, seconds.")] = None,
+    end: Annotated[float | None, typer.Option("--to", help="Where the clip ends, seconds.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Frames a second, resampled by time.")] = None,
+    loop: Annotated[bool, typer.Option(help="End where the pose is most like the first.")] = False,
+    one_file: Annotated[bool, typer.Option(help="All people in one file.")] = False,
+    program: Annotated[str | None, typer.Option("--for", help="Program that the files are for.")] = None,
     overrides: Overrides = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -268,10 +278,20 @@ def export(
     from mocap.pipeline import run_stage
 
     settings = list(overrides or ())
+    if program:
+        from exporters import target
+
+        wanted = target(program)
+        settings.append(f"export.target={json.dumps(program)}")
+        settings.append("export.cameras=" + json.dumps(wanted.cameras))
+        formats, rig = formats or wanted.format, rig or wanted.rig
     if formats:
         settings.append("export.formats=" + json.dumps([name.strip() for name in formats.split(",")]))
-    if rig:
-        settings.append(f"export.rig={json.dumps(rig)}")
+    texts = {"rig": rig, "rest": rest, "root_motion": root_motion}
+    numbers = {"start_s": start, "end_s": end, "rate_hz": rate}
+    settings += [f"export.{key}={json.dumps(value)}" for key, value in texts.items() if value]
+    settings += [f"export.{key}={float(value)}" for key, value in numbers.items() if value is not None]
+    settings += [f"export.{key}=true" for key, on in {"loop": loop, "one_file": one_file}.items() if on]
     return _outcome(
         as_json, run_stage("export", session, take=take, overrides=settings, progress=ProgressLine())
     )
@@ -311,6 +331,45 @@ def import_(
         force=force,
     )
     return _say(as_json, vars(result), result.text())
+
+
+@app.command("import-motion")
+def import_motion(
+    session: Annotated[Path, typer.Argument(help="The session that gets the motion; made if missing.")],
+    files: Annotated[list[Path], typer.Argument(help="BVH, FBX or GLB files; each becomes a person.")],
+    take: Annotated[str, typer.Option(help="The take that gets the motion.")] = "take1",
+    rig: Annotated[
+        str | None, typer.Option(help="Whose joint names they have: a preset or a .toml; told if left out.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="m, cm, mm, inch or cmu, where it is not clear.")] = None,
+    up: Annotated[str | None, typer.Option(help="y or z, where it is not clear.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace people of the same name.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Bring in motion of other programs; then export it to any rig."""
+    from mocap.commands import import_motions as work
+
+    made = work(session, files, take=take, rig=rig, unit=unit, up=up, force=force)
+    lines = [
+        f"{row['person']}: {row['frames']} frames, {row['rate_hz']:.6g} Hz, {len(row['joints'])} joints known"
+        for row in made["people"]
+    ]
+    return _say(as_json, made, "\n".join(lines))
+
+
+@app.command()
+def rig(
+    file: Annotated[Path, typer.Argument(help="A character: .fbx, .bvh or .glb.")],
+    out: Annotated[Path | None, typer.Option(help="A .toml file to write, for corrections.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show which joints of a character are taken for which of ours."""
+    from mocap.commands import rig_of
+
+    made = rig_of(file, out)
+    return _say(as_json, made, as_text(made["joints"]) + (f"\nwrote {out}" if out else ""))
 
 
 models = typer.Typer(help="Detector weights: list, pull, add.", no_args_is_help=True)

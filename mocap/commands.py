@@ -103,3 +103,78 @@ def parsed_size(text: str | None) -> tuple[int, int] | None:
     if not (width.isdecimal() and height.isdecimal()):
         raise InputError(f"{text!r} is no size", where="--size", todo="write it as 1920x1080")
     return int(width), int(height)
+
+
+def import_motions(
+    session: Path,
+    sources: Iterable[Path],
+    *,
+    take: str = "take1",
+    rig: str | None = None,
+    unit: str | None = None,
+    up: str | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Motion of other programs becomes people of a take, each named like its file.
+
+    Args:
+        session: gets the take; made where there is none.
+        sources: BVH, FBX or GLB files.
+        take: name of the take.
+        rig: whose joint names they have, a preset or a TOML file; told from the names if left out.
+        unit: m, cm, mm, inch or cmu, where files do not say.
+        up: y or z, likewise.
+        force: replace people of the same name.
+
+    Returns:
+        ``people``: one row for each, with the joints that were taken for ours.
+    """
+    from mocap.import_motion import import_motion
+
+    opened = Session(session)
+    target = opened.take(take)
+    read: dict[str, Any] = {}
+    for path in sources:
+        if path.stem in read or (path.stem in target.motion_files() and not force):
+            there = target.folder / "motion" / f"{path.stem}.npz"
+            raise InputError(
+                "is there already", where=there, todo="rename the file, or --force to replace it"
+            )
+        read[path.stem] = import_motion(path, rig=rig, unit=unit, up=up)
+    if not opened.settings_file.is_file():
+        Session.create(session, takes=(take,))
+    for person, imported in read.items():
+        target.save_motion(person, imported.motion)
+    rows = [
+        {
+            "person": person,
+            "frames": len(imported.motion.time_s),
+            "rate_hz": imported.motion.mocap_framerate,
+            "joints": dict(imported.names),
+            "left_out": list(imported.left_out),
+        }
+        for person, imported in read.items()
+    ]
+    return {"people": rows}
+
+
+def rig_of(file: Path, out: Path | None = None) -> dict[str, Any]:
+    """Which joints of a character are taken for which of ours.
+
+    Args:
+        file: an FBX, BVH or GLB file.
+        out: a TOML file to write, which names the character's file and holds the table for corrections.
+    """
+    import json
+
+    from exporters.readers import rig_from_file
+
+    found = rig_from_file(file)
+    rows = [{"joint": ours, "in the file": theirs} for ours, theirs in found.names.items()]
+    if out is not None:
+        if out.exists():
+            raise InputError("is there already", where=out, todo="choose another name")
+        lines = [f"{ours} = {json.dumps(theirs, ensure_ascii=False)}" for ours, theirs in found.names.items()]
+        head = f"file = {json.dumps(str(file.absolute()), ensure_ascii=False)}\n\n[names]\n"
+        files.write_atomic(out, (head + "\n".join(lines) + "\n").encode())
+    return {"file": str(file), "joints": rows}

@@ -159,7 +159,29 @@ class ExportSettings:
     formats: tuple[str, ...] = ("bvh", "fbx")
     """Formats, by the names in the EXPORTERS table."""
     rig: str = "mixamo"
-    """Joint names of the exported skeleton."""
+    """Skeleton that is written: a preset, a TOML file, or a character's own file (.fbx, .bvh, .glb)."""
+    rest: str = "rig"
+    """Pose at rest: the rig's own, or t."""
+    root_motion: str = "full"
+    """full, ground (a root on the floor travels below the character) or in place."""
+    start_s: float = 0.0
+    """Where the clip begins, seconds after the motion's first frame."""
+    end_s: float = 0.0
+    """Where it ends, likewise; 0 is the motion's end."""
+    rate_hz: float = 0.0
+    """Frames a second; 0 is the motion's own."""
+    loop: bool = False
+    """End the clip where the pose is most like its first one."""
+    one_file: bool = False
+    """All people in one file, where the format can hold them."""
+    target: str = ""
+    """Program that the files are for, one of ``exporters.TARGETS``; files that suit all of them if empty."""
+    max_error_mm: float = 0.0
+    """Keys of FBX and GLB curves are left out where no joint moves by more; 0 keeps all."""
+    cameras: bool = False
+    """Whether the calibrated cameras travel along, with a script that sets the scene in Blender."""
+    timecode: str = ""
+    """Timecode of the take's time 0, such as 01:00:00:00, or 01:00:00;00 for drop-frame."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mocap.bodiless import no_body, point_sets
 from mocap.outcome import Outcome, left_alone, unless_fresh
@@ -13,6 +14,9 @@ from mocap.settings import Settings
 from mocap.stages import Stage, State
 from mocap.take import Take, load_shape
 from mocap.take_check import cameras_of
+
+if TYPE_CHECKING:
+    import exporters
 
 
 def sync(take: Take, settings: Settings, progress: Progress) -> Outcome:
@@ -208,33 +212,44 @@ def fit(take: Take, settings: Settings, progress: Progress) -> Outcome:
 def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
     """Files for other programs."""
     import exporters
-    from rigs import load_body
-    from rigs.mesh import mesh_of
+    from exporters.readers import load_any_rig
+    from mocap.exports import SCENE_SCRIPT, dressed, export_options, sources, write_scene
 
     motion_files = take.motion_files()
     if not motion_files:
         return _export_points(take, settings) if no_body(take) else Outcome()
+    ours = {*motion_files, take.name, SCENE_SCRIPT}
     stage = Stage(
         "export",
-        {f"motion {name}": path for name, path in motion_files.items()},
+        {f"motion {name}": path for name, path in motion_files.items()}
+        | _rig_file(settings.export.rig)
+        | sources(take, settings.export),
         settings.export,
-        lambda: [path for path in take.export_files() if path.stem in motion_files],
+        lambda: [path for path in take.export_files() if path.stem in ours],
     )
     made = take.record.made(stage)
 
     def work() -> Outcome:
-        of_nobody = {path.stem: path for path in take.export_files() if path.stem not in motion_files}
-        _remove(made, of_nobody, set())
-        for person in motion_files:
-            motion = take.load_motion(person)
-            body = load_body(motion.body)
-            # The skin of a body that is licensed to the user alone does not leave with the motion.
-            mesh = mesh_of(body, motion.betas) if motion.body == "default" else None
-            character = exporters.Character(person, body.skeleton(motion.betas), motion, mesh)
-            content = exporters.Take(take.name, (character,))
-            for name in settings.export.formats:
-                named = {"rig": settings.export.rig} if "rig" in exporters.format_options(name) else {}
-                exporters.export(content, take.export_folder / person, format=name, **named)
+        rig = load_any_rig(settings.export.rig).with_options(
+            rest=settings.export.rest, root_motion=settings.export.root_motion
+        )
+        _remove(made, {path.stem: path for path in take.export_files() if path.stem not in ours}, set())
+        people = [_character(take, person, settings) for person in motion_files]
+        written: list[Path] = []
+        for name in settings.export.formats:
+            options = export_options(name, settings.export, rig)
+            if settings.export.one_file and "one_file" in exporters.format_options(name) and len(people) > 1:
+                content = dressed(take, people, settings.export)
+                written += exporters.export(
+                    content, take.export_folder, format=name, one_file=True, **options
+                )
+                continue
+            for person in people:
+                content = dressed(take, [person], settings.export)
+                target = take.export_folder / person.name
+                written += exporters.export(content, target, format=name, **options)
+        if settings.export.cameras and take.cameras_file.is_file():
+            write_scene(take, dressed(take, people, settings.export), written)
         return Outcome()
 
     outcome = unless_fresh(take.record, stage, f"{take.name} export", work)
@@ -263,6 +278,36 @@ def _export_points(take: Take, settings: Settings) -> Outcome:
 
     outcome = unless_fresh(take.record, stage, f"{take.name} export", work)
     return outcome + Outcome(files=tuple(take.export_files()))
+
+
+def _rig_file(rig: str) -> dict[str, Path]:
+    """A rig of the user's own, which makes the export stale when it changes."""
+    return {"rig": Path(rig)} if Path(rig).is_file() else {}
+
+
+def _character(take: Take, person: str, settings: Settings) -> exporters.Character:
+    """A person as they are exported: their skeleton, their skin, and the wanted part of their motion."""
+    import exporters
+    from exporters.clip import clip
+    from mocap.exports import markers_of
+    from rigs import load_body
+    from rigs.mesh import mesh_of
+
+    motion = take.load_motion(person)
+    body = load_body(motion.body)
+    # The skin of a body that is licensed to the user alone does not leave with the motion.
+    mesh = mesh_of(body, motion.betas) if motion.body == "default" else None
+    character = exporters.Character(person, body.skeleton(motion.betas), motion, mesh)
+    wanted, first = settings.export, float(motion.time_s[0])
+    part = clip(
+        character,
+        start_s=first + wanted.start_s if wanted.start_s else None,
+        end_s=first + wanted.end_s if wanted.end_s else None,
+        rate_hz=wanted.rate_hz or None,
+        loop=wanted.loop,
+    )
+    markers = markers_of(take, person, part.motion) if "c3d" in wanted.formats else None
+    return replace(part, markers=markers)
 
 
 def report(take: Take, settings: Settings, progress: Progress) -> Outcome:

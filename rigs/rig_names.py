@@ -6,7 +6,7 @@ import tomllib
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from rigs.errors import RigError
 
@@ -32,22 +32,30 @@ def load_rig_names(name: str) -> dict[str, str]:
     Raises:
         RigError: no such preset or file, or a file without a table of unique names.
     """
+    return check_names(rig_source(name).get("names"), name)
+
+
+def rig_source(name: str) -> dict[str, Any]:
+    """The tables of a rig's file; ``RigError`` where there is none, or it is no TOML."""
     source: Traversable = Path(name) if name.endswith(".toml") else _presets() / f"{name}.toml"
     if not source.is_file():
         known = ", ".join(available_rigs())
-        raise RigError(f"no rig {name!r}; choose one of {known}, or the path of a .toml file with [names]")
+        raise RigError(
+            f"no rig {name!r}; choose one of {known}, or the path of a .toml file with [names], "
+            "or of a character: .fbx, .bvh or .glb"
+        )
     try:
-        table = tomllib.loads(source.read_text(encoding="utf-8"))
+        return tomllib.loads(source.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RigError(f"rig {name!r} is not readable: {error}; see rigs/presets for examples") from error
-    return _check_names(table.get("names"), name)
 
 
 def _presets() -> Traversable:
     return resources.files("rigs") / "presets"
 
 
-def _check_names(names: object, rig: str) -> dict[str, str]:
+def check_names(names: object, rig: str) -> dict[str, str]:
+    """The names of a rig's file, or a ``RigError`` that says what is wrong with them."""
     if not isinstance(names, dict) or not names:
         raise RigError(f"rig {rig!r} has no [names] table; write lines such as left_hip = 'LeftUpLeg'")
     table = cast("dict[str, object]", names)

@@ -6,15 +6,16 @@ one take with a key on every frame. What each reader insists on stands where it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Literal
 
-from exporters.animation import Animation, animate
+from exporters.animation import Animation, RigLike, animate
 from exporters.axes import Axes
 from exporters.errors import ExportError
 from exporters.fbx.binary import CREATION_TIME, FILE_ID, Node, encode, i32, i64, raw, text
+from exporters.fbx.camera import add_camera
 from exporters.fbx.character import add_character
+from exporters.fbx.evidence import add_evidence
 from exporters.fbx.objects import (
     Scene,
     enum,
@@ -27,7 +28,12 @@ from exporters.fbx.objects import (
     time,
     vector,
 )
+from exporters.hierarchy import check_names
+from exporters.lenses import lenses
+from exporters.reduction import curves_of
+from exporters.rest_first import with_rest_first
 from exporters.take import Take
+from exporters.timecode import Timecode
 from rigs.rig_names import DEFAULT_RIG
 
 FBX_AXES: Final = Axes(up="+y", forward="+z", unit="cm")
@@ -41,6 +47,8 @@ _TIME_MODES: Final = {
 }  # fmt: skip
 """FBX's numbers of frame rates."""
 _CUSTOM_RATE: Final = 14
+_DROP_FRAME: Final = {9: 8}
+"""The numbers of the same rates where timecode drops numbers; 59.94 has none."""
 _SAME_RATE: Final = 1e-4
 """Relative: 29.97 is meant for 30000/1001."""
 
@@ -49,9 +57,13 @@ def export_fbx(
     take: Take,
     /,
     *,
-    rig: str | Mapping[str, str] = DEFAULT_RIG,
+    rig: RigLike = DEFAULT_RIG,
     mesh: bool = True,
     one_file: bool = False,
+    max_error_mm: float | None = None,
+    uncertainty: bool = False,
+    tpose_first_frame: bool = False,
+    namespace: str = "",
     version: Version = 7400,
     start_frame: int = 0,
     end_frame: int | None = None,
@@ -60,9 +72,16 @@ def export_fbx(
 
     Args:
         take: the people and their motions.
-        rig: joint names: a preset, a TOML file's path, or {our joint: name}.
+        rig: a preset, a TOML file's path, {our joint: name}, or a rig that was loaded.
         mesh: write the body's skin where the character has one; Unreal makes a skeleton of nothing else.
         one_file: all people in one file, the names of their joints behind ``<person>:``.
+        max_error_mm: leave out keys and digits where no joint moves by more, in any reader; every key where
+            left out.
+        uncertainty: write each joint's standard deviation in every frame as a curve of a property
+            ``std_mm``, not only its median as the property's value.
+        tpose_first_frame: put the rest pose before the motion, standing where it begins, for programs that
+            look for it there (MotionBuilder, iClone). All others see the figure jump.
+        namespace: put before the names of joints, with a colon; people who share a file have their own.
         version: 7400 is read by everything; 7500 holds more than 4 GiB.
         start_frame: first frame of the motion that is written; it lies at time 0 of the file.
         end_frame: frame after the last one, counted from the end where negative; all if left out.
@@ -79,44 +98,64 @@ def export_fbx(
     animations = [animate(character, rig, FBX_AXES, frames) for character in take.characters]
     if not mesh:
         animations = [replace(animation, mesh=None) for animation in animations]
+    if tpose_first_frame:
+        animations = [with_rest_first(animation) for animation in animations]
     for animation in animations:
-        _check_names(animation)
+        check_names(animation.hierarchy.names, "FBX")
+    views, timecode = lenses(take.cameras, FBX_AXES), take.timecode_of(frames)
+    if timecode is not None and tpose_first_frame and timecode.frame:
+        timecode += -1
+    bound_cm = None if max_error_mm is None else max_error_mm / 10
+
+    def write(people: list[Animation]) -> bytes:
+        prefixes = [f"{one.name}:" if len(people) > 1 else namespace and f"{namespace}:" for one in people]
+        scene = _scene(take.name, people, prefixes, bound_cm, timecode, uncertainty=uncertainty)
+        for view in views:
+            add_camera(scene, view)
+        return encode(_top_level(scene, take.name, people, version, timecode), version)
+
     if one_file:
-        return {f"{take.name}.fbx": _file(take.name, animations, version)}
-    return {f"{one.name}.fbx": _file(take.name, [one], version) for one in animations}
+        return {f"{take.name}.fbx": write(animations)}
+    return {f"{one.name}.fbx": write([one]) for one in animations}
 
 
-def _check_names(animation: Animation) -> None:
-    names = animation.hierarchy.names
-    for name in names:
-        if not name or any(ord(sign) < 32 for sign in name):
-            raise ExportError(f"FBX cannot hold the joint name {name!r}; use visible characters")
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise ExportError(f"the rig gives the name {double[0]!r} to more than one joint; rename one")
-
-
-def _file(name: str, animations: list[Animation], version: int) -> bytes:
-    """One file of these characters."""
+def _scene(
+    name: str,
+    animations: list[Animation],
+    prefixes: list[str],
+    bound_cm: float | None,
+    timecode: Timecode | None,
+    *,
+    uncertainty: bool,
+) -> Scene:
+    """The people of one file."""
     scene = Scene()
-    rate_hz = animations[0].rate_hz
-    stop_s = max((len(animation.root_xyz) - 1) / animation.rate_hz for animation in animations)
-    span = [time(key, value) for key, value in _span(stop_s).items()]
+    span = [time(key, value) for key, value in _span(_stop_s(animations)).items()]
     stack = scene.add("AnimationStack", name, "AnimStack", "", properties(*span))
     layer = scene.add("AnimationLayer", "BaseLayer", "AnimLayer", "", scope=True)
     scene.connect(layer, stack)
-    for animation in animations:
-        prefix = f"{animation.name}:" if len(animations) > 1 else ""
-        add_character(scene, animation, layer, prefix)
-    return encode(_top_level(scene, name, rate_hz, stop_s, version), version)
+    for animation, prefix in zip(animations, prefixes, strict=True):
+        facts = {"mocap_person": animation.name} | ({"start_timecode": str(timecode)} if timecode else {})
+        curves = curves_of(animation, bound_cm)
+        joints = add_character(scene, animation, layer, prefix, curves, facts)
+        add_evidence(scene, animation, joints, layer, uncertainty=uncertainty)
+    return scene
+
+
+def _stop_s(animations: list[Animation]) -> float:
+    """When the longest motion ends, in seconds."""
+    return max((len(animation.root_xyz) - 1) / animation.rate_hz for animation in animations)
 
 
 def _span(stop_s: float) -> dict[str, float]:
     return {"LocalStart": 0.0, "LocalStop": stop_s, "ReferenceStart": 0.0, "ReferenceStop": stop_s}
 
 
-def _top_level(scene: Scene, name: str, rate_hz: float, stop_s: float, version: int) -> list[Node]:
+def _top_level(
+    scene: Scene, name: str, animations: list[Animation], version: int, timecode: Timecode | None
+) -> list[Node]:
     """The nodes of a file, in the order that readers expect."""
+    rate_hz, stop_s = animations[0].rate_hz, _stop_s(animations)
     span = (i64(0), i64(ticks(stop_s)))
     take = (
         Node("FileName", (text(f"{name}.tak"),)),
@@ -133,7 +172,7 @@ def _top_level(scene: Scene, name: str, rate_hz: float, stop_s: float, version: 
         Node("FileId", (raw(FILE_ID),)),
         Node("CreationTime", (text(CREATION_TIME),)),
         Node("Creator", (text("Mocap Studio"),)),
-        _global_settings(rate_hz, stop_s),
+        _global_settings(rate_hz, stop_s, timecode),
         Node("Documents", (), (Node("Count", (i32(1),)), document)),
         Node("References", scope=True),
         scene.definitions(),
@@ -175,10 +214,12 @@ def _header(version: int) -> Node:
     )
 
 
-def _global_settings(rate_hz: float, stop_s: float) -> Node:
+def _global_settings(rate_hz: float, stop_s: float, timecode: Timecode | None) -> Node:
     mode = next(
         (number for rate, number in _TIME_MODES.items() if abs(rate_hz / rate - 1) < _SAME_RATE), _CUSTOM_RATE
     )
+    if timecode is not None and timecode.drop:
+        mode = _DROP_FRAME.get(mode, mode)
     signs = [integer(f"{axis}AxisSign", 1) for axis in ("Up", "Front")]
     entries = (
         integer("UpAxis", 1),

@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-from numpy.typing import NDArray
 
 from exporters.animation import Animation
 from exporters.axes import FloatArray
 from exporters.euler import continuous_euler
 from exporters.fbx.binary import Node, array, f64, flag, i32, i64, text
+from exporters.fbx.curves import add_curves
+from exporters.fbx.evidence import evidence_properties
 from exporters.fbx.objects import TICKS_PER_SECOND, Scene, enum, integer, number, properties, string, vector
+from exporters.reduction import Curves
 from rigs.mesh import SkinnedMesh
 
-_LINEAR = 4
-"""Interpolation flag of a key: readers agree on no other."""
-_KEY_VERSION = 4009
 _INFLUENCES = 4
 """Joints to a vertex; game engines and three.js use no more."""
 
 
-def add_character(scene: Scene, animation: Animation, layer: int | None, prefix: str) -> list[int]:
+def add_character(
+    scene: Scene, animation: Animation, layer: int, prefix: str, curves: Curves, facts: Mapping[str, str]
+) -> list[int]:
     """Add one character.
 
     Args:
         scene: the scene; objects are added to it.
         animation: the character, in the file's axes.
-        layer: id of the animation layer, or None for a character at rest.
+        layer: id of the animation layer.
         prefix: put before the names of its joints, where several people share a file.
+        curves: the curves and their keys.
+        facts: texts that the root gets as properties of its own.
 
     Returns:
         Ids of its joints.
     """
-    joints = _add_joints(scene, animation, prefix, animated=layer is not None)
+    joints = _add_joints(scene, animation, prefix, facts)
     if animation.mesh is not None:
         _add_skin(scene, animation, animation.mesh.strongest(_INFLUENCES), joints, prefix)
-    if layer is not None:
-        _add_curves(scene, animation, joints, layer)
+    _add_curves(scene, animation, joints, layer, curves)
     return joints
 
 
-def _add_joints(scene: Scene, animation: Animation, prefix: str, *, animated: bool) -> list[int]:
+def _add_joints(scene: Scene, animation: Animation, prefix: str, facts: Mapping[str, str]) -> list[int]:
     ids: list[int] = []
     hierarchy = animation.hierarchy
+    offsets = animation.node_offsets
+    degrees = np.rad2deg(continuous_euler(animation.node_rest_rotation[None], "ZYX"))[0, :, ::-1]
     for joint, (name, parent) in enumerate(zip(hierarchy.names, hierarchy.parents, strict=True)):
-        moved = "A+" if animated else "A"
         model = scene.add(
             "Model",
             prefix + name,
@@ -55,10 +60,11 @@ def _add_joints(scene: Scene, animation: Animation, prefix: str, *, animated: bo
                 flag_property("RotationActive"),
                 enum("InheritType", 1),
                 integer("DefaultAttributeIndex", 0),
-                vector("Lcl Translation", "Lcl Translation", moved, animation.offsets[joint]),
-                vector("Lcl Rotation", "Lcl Rotation", moved, (0.0, 0.0, 0.0)),
+                vector("Lcl Translation", "Lcl Translation", "A+", offsets[joint]),
+                vector("Lcl Rotation", "Lcl Rotation", "A+", degrees[joint]),
                 vector("Lcl Scaling", "Lcl Scaling", "A", (1.0, 1.0, 1.0)),
-                *_user_properties(animation, joint),
+                *evidence_properties(animation, joint),
+                *(string(key, value, "U") for key, value in facts.items() if joint == 0),
             ),
             Node("MultiLayer", (i32(0),)),
             Node("MultiTake", (i32(0),)),
@@ -82,11 +88,6 @@ def _add_joints(scene: Scene, animation: Animation, prefix: str, *, animated: bo
 def flag_property(name: str) -> Node:
     """A boolean that is set."""
     return Node("P", (text(name), text("bool"), text(""), text(""), i32(1)))
-
-
-def _user_properties(animation: Animation, joint: int) -> list[Node]:
-    """On the root: whose motion this is."""
-    return [string("mocap_person", animation.name, "U")] if joint == 0 else []
 
 
 def _add_skin(scene: Scene, animation: Animation, mesh: SkinnedMesh, joints: list[int], prefix: str) -> None:
@@ -130,7 +131,7 @@ def _add_skin(scene: Scene, animation: Animation, mesh: SkinnedMesh, joints: lis
     scene.connect(geometry, model)
     scene.connect(material, model)
     scene.connect(skin, geometry)
-    bind = _bind_matrices(animation.rest_xyz)
+    bind = animation.bind_matrices
     for joint, ident in enumerate(joints):
         cluster = scene.add(
             "Deformer",
@@ -203,13 +204,6 @@ def _geometry(mesh: SkinnedMesh) -> list[Node]:
     ]
 
 
-def _bind_matrices(rest_xyz: FloatArray) -> FloatArray:
-    """(N, 4, 4) world from joint at rest: the frames are parallel to the world's."""
-    matrices = np.tile(np.eye(4), (len(rest_xyz), 1, 1))
-    matrices[:, :3, 3] = rest_xyz
-    return matrices
-
-
 def _cluster(weights: FloatArray, bind: FloatArray) -> list[Node]:
     """Vertices that follow one joint. Every joint gets one, or readers could not know where it was bound."""
     indices = np.flatnonzero(weights)
@@ -225,41 +219,10 @@ def _cluster(weights: FloatArray, bind: FloatArray) -> list[Node]:
     ]
 
 
-def _add_curves(scene: Scene, animation: Animation, joints: list[int], layer: int) -> None:
+def _add_curves(scene: Scene, animation: Animation, joints: list[int], layer: int, curves: Curves) -> None:
     key_ticks = np.round(animation.time_s * TICKS_PER_SECOND).astype(np.int64)
-    degrees = np.rad2deg(continuous_euler(animation.rotation, "ZYX"))[..., ::-1]  # FBX's XYZ is Rz Ry Rx
-    for joint, ident in enumerate(joints):
-        if joint == 0:
-            _add_curve_node(scene, layer, ident, "T", "Lcl Translation", key_ticks, animation.root_xyz)
-        _add_curve_node(scene, layer, ident, "R", "Lcl Rotation", key_ticks, degrees[:, joint])
-
-
-def _add_curve_node(
-    scene: Scene,
-    layer: int,
-    model: int,
-    name: str,
-    channel: str,
-    key_ticks: NDArray[np.int64],
-    values: FloatArray,
-) -> None:
-    """Three curves over (T, 3) values of one property of a model."""
-    defaults = [number(f"d|{axis}", float(values[0, row]), "A") for row, axis in enumerate("XYZ")]
-    node = scene.add("AnimationCurveNode", name, "AnimCurveNode", "", properties(*defaults))
-    scene.connect(node, layer)
-    scene.connect(node, model, channel)
-    for row, axis in enumerate("XYZ"):
-        curve = scene.add(
-            "AnimationCurve",
-            "",
-            "AnimCurve",
-            "",
-            Node("Default", (f64(float(values[0, row])),)),
-            Node("KeyVer", (i32(_KEY_VERSION),)),
-            Node("KeyTime", (array(key_ticks, "l"),)),
-            Node("KeyValueFloat", (array(values[:, row], "f"),)),
-            Node("KeyAttrFlags", (array(np.array([_LINEAR]), "i"),)),
-            Node("KeyAttrDataFloat", (array(np.zeros(4), "f"),)),
-            Node("KeyAttrRefCount", (array(np.array([len(key_ticks)]), "i"),)),
-        )
-        scene.connect(curve, node, f"d|{axis}")
+    for joint, (ident, keys) in enumerate(zip(joints, curves.keys, strict=True)):
+        times = key_ticks[keys]
+        if joint in curves.travel:
+            add_curves(scene, layer, ident, "T", "Lcl Translation", times, curves.travel[joint][keys])
+        add_curves(scene, layer, ident, "R", "Lcl Rotation", times, curves.degrees[keys, joint])

@@ -24,6 +24,10 @@ MAX_RATE_ERROR = 1e-5
 """Relative; a frame in an hour at 30 Hz."""
 
 
+SEEN: dict[tuple[str, str, float], list[Comparison]] = {}
+"""Results of a run of tests by suffix, rig and rate, for the table at its end."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """How one client's joints differ from the motion's."""

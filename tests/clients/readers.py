@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from ..exporters.read_usd import read_usd
+
 HERE = Path(__file__).parent
 CLIENTS = HERE.parent.parent / ".venv-clients"
 
@@ -117,6 +119,18 @@ def assimp(file: Path) -> Read:
     return Read(names, rate_hz, _world_from_file(stacked, file))
 
 
+def blender_usd(file: Path) -> Read:
+    """Blender's USD importer, which takes time codes for frames and leaves the scene's rate as it is."""
+    read = blender(file)
+    return Read(read.names, read_usd(file)[1], read.joints)
+
+
+def usd_core(file: Path) -> Read:
+    """Pixar's library asked for UsdSkel's joints; its coordinates are the file's."""
+    names, rate_hz, joints = read_usd(file)
+    return Read(names, rate_hz, _world_from_file(joints, file))
+
+
 READERS: dict[str, dict[str, Callable[[Path], Read]]] = {
     ".bvh": {"Blender 5.0.1": blender, "three.js r187": three, "Assimp 5.2": assimp},
     ".fbx": {
@@ -128,6 +142,9 @@ READERS: dict[str, dict[str, Callable[[Path], Read]]] = {
         "Autodesk SDK": autodesk,
     },
     ".glb": {"Blender 5.0.1": blender, "three.js r187": three, "Assimp 5.2": assimp},
+    ".usda": {"Blender 5.0.1": blender_usd, "usd-core": usd_core},
+    ".usdc": {"Blender 5.0.1": blender_usd, "usd-core": usd_core},
+    ".usdz": {"Blender 5.0.1": blender_usd, "usd-core": usd_core},
 }
 """The clients of each format, by the file's suffix."""
 
@@ -188,7 +205,7 @@ def _floats(element: ET.Element | None) -> list[float]:
 def _world_from_file(joints: Array, file: Path) -> Array:
     """Metres, Z up, from the file's Y up; written out so that no line of ours tests itself."""
     x, y, z = joints[..., 0], joints[..., 1], joints[..., 2]
-    metres = 1.0 if file.suffix == ".glb" else 0.01
+    metres = 0.01 if file.suffix in (".bvh", ".fbx") else 1.0
     return np.stack([x, -z, y], axis=-1) * metres
 
 

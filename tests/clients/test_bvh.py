@@ -15,7 +15,7 @@ from rigs.body import load_body
 from rigs.motion import Motion
 from rigs.rig_names import load_rig_names
 
-from .check_file import check_file, compare, table
+from .check_file import SEEN, check_file, compare, table
 from .readers import READERS, Read, three
 from .walk import walking_character, walking_poses, walking_take
 
@@ -29,6 +29,7 @@ def written(take: Take, folder: Path, **options: Any) -> Path:
 
 def assert_read_right(file: Path, motion: Motion, rig: str = "mixamo") -> None:
     results = check_file(file, motion, load_rig_names(rig))
+    SEEN[file.suffix, rig, motion.mocap_framerate] = results
     report = table(results)
     print(f"\n{report}")  # noqa: T201 (the figures are what `make clients` is for)
     assert all(row.usable for row in results), report

@@ -15,7 +15,7 @@ from rigs.body import load_body
 from rigs.mesh import mesh_of
 from rigs.rig_names import load_rig_names
 
-from .check_file import check_file, table
+from .check_file import SEEN, check_file, table
 from .readers import READERS, gltf_issues
 from .walk import walking_character, walking_poses, walking_take
 
@@ -48,19 +48,20 @@ def skinned(num_frames: int, rate_hz: float = 30.0) -> Take:
 def assert_read_right(take: Take, folder: Path, suffix: str, rig: str = "mixamo", **options: object) -> Path:
     (file,) = export(take, folder / f"person{suffix}", rig=rig, **options)
     results = check_file(file, take.characters[0].motion, load_rig_names(rig))
+    SEEN[suffix, rig, take.characters[0].motion.mocap_framerate] = results
     report = table(results)
     print(f"\n{suffix} {rig} {take.characters[0].motion.mocap_framerate:.3f} Hz\n{report}")  # noqa: T201 (the figures are what `make clients` is for)
     assert all(row.usable for row in results), report
     return file
 
 
-@pytest.mark.parametrize("suffix", [".fbx", ".glb"])
+@pytest.mark.parametrize("suffix", [".fbx", ".glb", ".usda", ".usdc", ".usdz"])
 @pytest.mark.parametrize("rate_hz", [24000 / 1001, 24.0, 30000 / 1001, 30.0, 60.0, 120.0])
 def test_every_frame_rate(suffix: str, rate_hz: float, tmp_path: Path) -> None:
     assert_read_right(skinned(20, rate_hz), tmp_path, suffix)
 
 
-@pytest.mark.parametrize("suffix", [".fbx", ".glb"])
+@pytest.mark.parametrize("suffix", [".fbx", ".glb", ".usdc"])
 @pytest.mark.parametrize("rig", ["smpl", "unreal", "unity", "rigify"])
 def test_every_rig(suffix: str, rig: str, tmp_path: Path) -> None:
     assert_read_right(skinned(8), tmp_path, suffix, rig)

@@ -40,13 +40,15 @@ scene.traverse((node) => {
 	const known = node.isBone || moved.has(node.name) || moved.has(node.uuid);
 	if (known && node.name !== 'ENDSITE' && node !== scene.parent) bones.push(node);
 });
-const times = clip.tracks.reduce((longest, { times }) => (times.length > longest.length ? times : longest), []);
+// Files may leave out keys; two that follow each other tell the frames' distance.
+const gaps = clip.tracks.flatMap(({ times }) => Array.from(times.slice(1), (time, index) => time - times[index]));
+const count = gaps.length ? Math.round(clip.duration / Math.min(...gaps)) + 1 : 1;
 const joints = [];
-for (const time of times) {
-	mixer.setTime(time);
+for (let frame = 0; frame < count; frame++) {
+	mixer.setTime(count > 1 ? (clip.duration * frame) / (count - 1) : 0);
 	scene.updateMatrixWorld(true);
 	joints.push(bones.map((bone) => bone.getWorldPosition(new THREE.Vector3()).toArray()));
 }
-const rate_hz = times.length > 1 ? (times.length - 1) / (times[times.length - 1] - times[0]) : 0;
+const rate_hz = count > 1 ? (count - 1) / clip.duration : 0;
 const names = bones.map((bone) => bone.userData.originalName ?? bone.userData.name ?? bone.name);
 writeFileSync(target, JSON.stringify({ names, rate_hz, joints }));

@@ -13,7 +13,9 @@ from scipy.spatial.transform import Rotation
 from exporters import Character, ExportError, Take
 from exporters.bvh import bvh_axes, export_bvh, parse_bvh, read_bvh
 from exporters.euler import ROTATION_ORDERS
-from rigs.rig_names import available_rigs, load_rig_names
+from exporters.rigged import joints_on_rig
+from rigs.rig import load_rig
+from rigs.rig_names import available_rigs
 from rigs.skeleton import SMPL_JOINT_NAMES
 
 from ..clients.walk import SOLE_M, walking_character, walking_take
@@ -25,14 +27,14 @@ MAX_ERROR_M = 1e-6
 def written(take: Take | Character, **options: Any) -> str:
     take = take if isinstance(take, Take) else Take("take", (take,))
     (data,) = export_bvh(take, **options).values()
-    return data.decode("ascii")
+    return bytes(data).decode("ascii")
 
 
 def difference_m(character: Character, read: Character, rig: str = "mixamo") -> NDArray[np.float64]:
-    """(T, N) how far the joints of the file are from the motion's."""
-    ours = {name: joint for joint, name in load_rig_names(rig).items()}
-    columns = [character.motion.joint_names.index(ours[name]) for name in read.motion.joint_names]
-    return np.linalg.norm(read.motion.joints - character.motion.joints[:, columns], axis=-1)
+    """(T, N) how far the joints of the file are from where the rig has them."""
+    wanted = joints_on_rig(character, load_rig(rig))
+    joints = np.stack([wanted[name] for name in read.motion.joint_names], axis=1)
+    return np.linalg.norm(read.motion.joints - joints, axis=-1)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def test_joints_survive(walker: Character, options: dict[str, Any], reading: dic
     assert difference_m(walker, read).max() < MAX_ERROR_M
 
 
-@pytest.mark.parametrize("rig", [rig for rig in available_rigs() if rig != "rigify"])
+@pytest.mark.parametrize("rig", [rig for rig in available_rigs() if rig not in ("rigify", "biped")])
 def test_joints_survive_under_every_name(walker: Character, rig: str) -> None:
     assert difference_m(walker, read_bvh(written(walker, rig=rig).encode()), rig).max() < MAX_ERROR_M
 
@@ -250,6 +252,6 @@ def test_other_programs_files_become_characters_and_go_round(test_data: Path, pa
     assert np.all(joints[:, head, 2] > joints[:, foot, 2])
     own_names = {name: name for name in read.motion.joint_names}
     (data,) = export_bvh(Take("take", (read,)), rig=own_names).values()
-    again = read_bvh(data)
+    again = read_bvh(bytes(data))
     order = [again.motion.joint_names.index(name) for name in read.motion.joint_names]
     assert np.abs(again.motion.joints[:, order] - joints).max() < MAX_ERROR_M

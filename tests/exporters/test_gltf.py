@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from exporters import Character, Take
-from exporters.gltf import continuous_quaternions, export_glb
+from exporters.gltf import export_glb
+from exporters.quaternions import continuous_quaternions
 from rigs.rig_names import load_rig_names
 
 from ..clients.walk import walking_character, walking_take
