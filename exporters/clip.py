@@ -57,7 +57,7 @@ def clip(
         cut = _rows(character, on_grid)
     else:
         count = int((end - start) * rate + 1e-6) + 1
-        cut = _resampled(character, start + np.arange(count) / rate, rate)
+        cut = _resampled(character, np.clip(start + np.arange(count) / rate, first, last), rate)
     return _looped(cut) if loop else cut
 
 

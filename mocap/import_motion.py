@@ -61,12 +61,18 @@ def import_motion(
         ExportError: a file that cannot be read, or whose skeleton is not a person's.
     """
     from exporters.readers import read_performance
+
+    read = read_performance(path, rig, unit=unit, up=up)
+    return ImportedMotion(on_our_body(read.performance), read.names, read.left_out)
+
+
+def on_our_body(performance: Performance) -> Motion:
+    """A performance on the shipped body, in a shape with bones like the performer's."""
     from rigs import load_body
     from rigs.retarget import retarget
     from rigs.rig import FileRig, Rig
 
-    read = read_performance(path, rig, unit=unit, up=up)
-    source = replace(read.performance, contacts=_contacts(read.performance))
+    source = replace(performance, contacts=_contacts(performance))
     body = load_body("default")
     betas = _shape(body, source)
     rest = body.joints_rest(betas).numpy()
@@ -74,8 +80,7 @@ def import_motion(
     axes = np.tile(np.eye(3), (len(rest), 1, 1))
     own = FileRig(body.joint_names, tuple(body.parents), standing, axes)
     result = retarget(source, Rig("body", {name: name for name in body.joint_names}, own=own))
-    motion = _motion(body, betas, result.turn, result.xyz[:, 0] - rest[0], source)
-    return ImportedMotion(motion, read.names, read.left_out)
+    return _motion(body, betas, result.turn, result.xyz[:, 0] - rest[0], source)
 
 
 def _contacts(source: Performance) -> dict[str, FloatArray]:

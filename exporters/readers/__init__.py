@@ -30,6 +30,7 @@ __all__ = [
     "Imported",
     "MovingSkeleton",
     "load_any_rig",
+    "performance_in",
     "read_performance",
     "read_skeleton",
     "rig_from_file",
@@ -114,10 +115,21 @@ def read_performance(
     Raises:
         ExportError: a file that cannot be read, or a skeleton that is not a person's.
     """
-    skeleton = read_skeleton(path)
+    return performance_in(read_skeleton(path), path.name, rig, unit=unit, up=up)
+
+
+def performance_in(
+    skeleton: MovingSkeleton,
+    file: str,
+    rig: str | Rig | None = None,
+    *,
+    unit: str | None = None,
+    up: str | None = None,
+) -> Imported:
+    """The motion of a skeleton from a file of this name; else as ``read_performance``."""
     if not len(skeleton.xyz):
-        raise ExportError(f"{path.name}: there is no motion in this file; export the animation too")
-    ours, loaded = _matched(path, skeleton, rig)
+        raise ExportError(f"{file}: there is no motion in this file; export the animation too")
+    ours, loaded = _matched(file, skeleton, rig)
     body = stand_up(skeleton, ours, unit=unit, up=up)
     names = tuple(ours)
     rows = [ours[name] for name in names]
@@ -132,7 +144,7 @@ def read_performance(
             names, body.rest_xyz[rows], body.turn[:, turns], body.xyz[:, rows], body.rate_hz
         )
     except RigError as error:
-        raise ExportError(f"{path.name}: {error}") from error
+        raise ExportError(f"{file}: {error}") from error
     known = {name: skeleton.names[row] for name, row in zip(names, rows, strict=True)}
     others = tuple(name for index, name in enumerate(skeleton.names) if index not in {*rows, *turns})
     return Imported(performance, known, others)
@@ -149,7 +161,7 @@ def rig_from_file(path: Path, rig: str | Rig | None = None) -> Rig:
         ExportError: a file that cannot be read, or a skeleton that is not a person's.
     """
     skeleton = read_skeleton(path)
-    ours, _ = _matched(path, skeleton, rig)
+    ours, _ = _matched(path.name, skeleton, rig)
     body = stand_up(skeleton, ours)
     own = FileRig(body.names, body.parents, body.rest_xyz, body.frames)
     names = {name: skeleton.names[index] for name, index in ours.items()}
@@ -189,9 +201,7 @@ def _corrected(path: Path, table: dict[str, object]) -> Rig:
     return rig_from_file(path.parent / str(table["file"]), Rig(path.name, corrections))
 
 
-def _matched(
-    path: Path, skeleton: MovingSkeleton, rig: str | Rig | None
-) -> tuple[dict[str, int], Rig | None]:
+def _matched(file: str, skeleton: MovingSkeleton, rig: str | Rig | None) -> tuple[dict[str, int], Rig | None]:
     """{our joint: index} and the rig that says so; a user's rig corrects what the names tell."""
     preset = rig if isinstance(rig, str) and not rig.endswith(".toml") else None
     try:
@@ -203,7 +213,7 @@ def _matched(
         for joint, theirs in loaded.names.items():
             if theirs and theirs not in skeleton.names:
                 listed = ", ".join(skeleton.names[:40])
-                raise ExportError(f"{path.name} has no joint {theirs!r}; it has {listed}")
+                raise ExportError(f"{file} has no joint {theirs!r}; it has {listed}")
             ours = {name: index for name, index in ours.items() if name != joint}
             if theirs:
                 index = skeleton.names.index(theirs)
@@ -211,7 +221,7 @@ def _matched(
     missing = [name for name in _NEEDED if name not in ours]
     if missing:
         raise ExportError(
-            f"{path.name}: which joints are {', '.join(missing)}? Name them in a .toml file with [names]"
+            f"{file}: which joints are {', '.join(missing)}? Name them in a .toml file with [names]"
         )
     return ours, loaded or _fitting_preset(skeleton, ours)
 

@@ -50,6 +50,8 @@ class _Model:
     is_limb: bool
     values: dict[str, FloatArray]
     order: str
+    alone: bool
+    """Whether the scale of its parent is not its own: Maya's bones compensate for it."""
     parent: int = 0
     curves: dict[tuple[str, int], Node] = field(default_factory=dict[tuple[str, int], Node])
 
@@ -94,8 +96,8 @@ class _Reader:
             raise ExportError("this FBX file has no skeleton; export the bones too")
         self._add_curves({model.ident: model for model in models})
         time_s, rate_hz = self._frames(models)
-        rest = _global([_local(model, None) for model in models], above)
-        moving = _global([_local(model, time_s) for model in models], above)
+        rest = _global(models, [_local(model, None) for model in models], above)
+        moving = _global(models, [_local(model, time_s) for model in models], above)
         rest = self._bind(models, above, rest)
         kept, joints_above = depth_first(names, above, limbs)
         inside = largest_tree(joints_above)
@@ -217,7 +219,9 @@ def _model(ident: int, node: Node) -> _Model:
         values["PreRotation"] = values["PostRotation"] = np.zeros(3)
     if not all(np.isfinite(value).all() for value in values.values()):
         raise ExportError(f"this FBX file is broken: {_name(node)!r} stands nowhere")
-    return _Model(ident, _name(node), node.values[2] in _LIMBS, values, _ORDERS[order if order < 6 else 0])
+    alone = int(entries.get("InheritType", (0,))[0]) == 2
+    turns = _ORDERS[order if order < len(_ORDERS) else 0]
+    return _Model(ident, _name(node), node.values[2] in _LIMBS, values, turns, alone)
 
 
 def _parents(models: list[_Model]) -> list[int]:
@@ -254,9 +258,13 @@ def _local(model: _Model, time_s: FloatArray | None) -> FloatArray:
     )  # fmt: skip
 
 
-def _global(local: list[FloatArray], above: tuple[int, ...]) -> list[FloatArray]:
+def _global(models: list[_Model], local: list[FloatArray], above: tuple[int, ...]) -> list[FloatArray]:
+    """World from node, of nodes of which parents come first."""
     result: list[FloatArray] = []
     for index, matrix in enumerate(local):
+        if models[index].alone and above[index] >= 0:
+            scale = models[above[index]].values["Lcl Scaling"]
+            matrix[:, :3, :3] /= np.where(scale == 0, 1.0, scale)[:, None]
         result.append(matrix if above[index] < 0 else result[above[index]] @ matrix)
     return result
 

@@ -97,7 +97,7 @@ def _stand(
     touches = touching_hands(target, source, turns, xyz)
     if not standing and not touches and not low:
         return None
-    shifts = settle(standing, low, touches, source.rate_hz, len(xyz))
+    shifts = settle(standing, low, touches, source.rate_hz, len(xyz), target.scale)
     for end, joints in _LIMBS.items():
         places = [target.index(name) for name in (*joints, end)]
         if None not in places and np.abs(shifts.ends[end]).max() > _SAME_M:

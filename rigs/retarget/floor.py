@@ -10,7 +10,7 @@ through the floor, all else changes as little and as smoothly as it can.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -90,8 +90,22 @@ def settle(
     touches: Sequence[Touch],
     rate_hz: float,
     num_frames: int,
+    scale: float = 1.0,
 ) -> Shifts:
-    """Shifts that keep contacts in place and everything above the floor."""
+    """Shifts that keep contacts in place and everything above the floor.
+
+    Args:
+        standing: points that stand now and then.
+        low: points that stay above the floor.
+        touches: ends that keep a distance.
+        rate_hz: frames a second.
+        num_frames: T.
+        scale: size of the character in that of a person: what is a centimetre for one is a metre for a giant.
+    """
+    if scale != 1.0:
+        standing = [replace(p, place=p.place / scale, height=p.height / scale) for p in standing]
+        low = [replace(p, height=p.height / scale, least=p.least / scale) for p in low]
+        touches = [replace(t, apart=t.apart / scale) for t in touches]
     used = {point.end for point in (*standing, *low)} | {end for t in touches for end in (t.first, t.second)}
     fixed = [column for column, end in enumerate(ENDS, start=1) if end not in used]
     runs = [
@@ -111,7 +125,7 @@ def settle(
     for touch in touches:
         upright.add_pair(touch, slice(2, 3))
     up = _above_floor(_smoothness(num_frames, 1.0 / rate_hz, 0), upright, low, fixed, num_frames)
-    shift = np.concatenate([across, up], axis=-1)
+    shift = np.concatenate([across, up], axis=-1) * scale
     return Shifts(shift[:, 0], {end: shift[:, column] for column, end in enumerate(ENDS, start=1)})
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from exporters import Character
+from exporters.axes import WORLD
 from rigs.motion import Motion
 from rigs.rig_names import load_rig_names
 
@@ -57,6 +59,23 @@ def compare(client: str, read: Read, motion: Motion, names: Mapping[str, str]) -
     if len(truth) > 1 and abs(read.rate_hz / motion.mocap_framerate - 1) > MAX_RATE_ERROR:
         worst, usable = f"plays at {read.rate_hz:.4f} Hz, not {motion.mocap_framerate:.4f}", False
     return Comparison(client, float(error_mm.max()), float(error_mm.mean()), worst, usable)
+
+
+def on_rig(character: Character, rig: str, *, helpers: bool = True) -> tuple[Motion, dict[str, str]]:
+    """What a right file of a character on a rig has: every joint of the rig under its own name."""
+    from exporters.animation import animate
+
+    animation = animate(character, rig, WORLD, helpers=helpers)
+    names = animation.hierarchy.names
+    joints = animation.joints_xyz()
+    motion = replace(
+        character.motion,
+        poses=np.zeros((len(joints), 3 * len(names))),
+        joint_names=names,
+        joints=joints,
+        joint_std=np.zeros((0, 0)),
+    )
+    return motion, {name: name for name in names}
 
 
 def check_file(file: Path, motion: Motion, names: Mapping[str, str]) -> list[Comparison]:

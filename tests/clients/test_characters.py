@@ -13,9 +13,9 @@ from exporters import Character, Take, export
 from exporters.fbx.binary import Node, decode, encode
 from rigs.body import load_body
 from rigs.mesh import mesh_of
-from rigs.rig_names import load_rig_names
+from rigs.rig_names import available_rigs, load_rig_names
 
-from .check_file import SEEN, check_file, table
+from .check_file import SEEN, check_file, on_rig, table
 from .readers import READERS, gltf_issues
 from .walk import walking_character, walking_poses, walking_take
 
@@ -47,7 +47,7 @@ def skinned(num_frames: int, rate_hz: float = 30.0) -> Take:
 
 def assert_read_right(take: Take, folder: Path, suffix: str, rig: str = "mixamo", **options: object) -> Path:
     (file,) = export(take, folder / f"person{suffix}", rig=rig, **options)
-    results = check_file(file, take.characters[0].motion, load_rig_names(rig))
+    results = check_file(file, *on_rig(take.characters[0], rig))
     SEEN[suffix, rig, take.characters[0].motion.mocap_framerate] = results
     report = table(results)
     print(f"\n{suffix} {rig} {take.characters[0].motion.mocap_framerate:.3f} Hz\n{report}")  # noqa: T201 (the figures are what `make clients` is for)
@@ -62,7 +62,7 @@ def test_every_frame_rate(suffix: str, rate_hz: float, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".fbx", ".glb", ".usdc"])
-@pytest.mark.parametrize("rig", ["smpl", "unreal", "unity", "rigify"])
+@pytest.mark.parametrize("rig", available_rigs())
 def test_every_rig(suffix: str, rig: str, tmp_path: Path) -> None:
     assert_read_right(skinned(8), tmp_path, suffix, rig)
 

@@ -126,6 +126,11 @@ def test_the_first_frame_of_the_cmu_files_is_a_t_pose() -> None:
 def test_humanik_characters_as_rigs(name: str) -> None:
     rig = rig_from_file(DATA / f"fbx_ufbx/{name}_binary.fbx")
     assert len(rig.names) == 52
+    assert rig.own is not None
+    hips = rig.own.rest_xyz[rig.own.names.index(rig.names["pelvis"])]
+    assert hips[1] == pytest.approx(1.0, abs=0.02)
+    ankle = rig.own.rest_xyz[rig.own.names.index(rig.names["left_ankle"])]
+    assert ankle[1] == pytest.approx(0.08, abs=0.02)
     assert rig.names["left_shoulder"].endswith("LeftArm")
 
 
