@@ -214,7 +214,7 @@ def detect(
     )
 
 
-def _detecting(detector: str | None, quality: str | None, hands: bool) -> list[str]:
+def _detecting(detector: str | None, quality: str | None, hands: bool = False) -> list[str]:
     """The settings that the options stand for; ``--set`` goes over them."""
     settings = [] if detector is None else [f"detect.detector={json.dumps(detector)}"]
     if quality is not None:

@@ -14,9 +14,14 @@ BLAZEPOSE = Facts("BlazePose", "–", "Apache-2.0")
 """MediaPipe's: V. Bazarevsky et al., BlazePose: On-device Real-time Body Pose Tracking, 2020."""
 
 
+HANDS = Facts("MediaPipe Hands", "–", "Apache-2.0")
+"""F. Zhang et al., MediaPipe Hands: On-device Real-time Hand Tracking, 2020; see ``detect.hands``."""
+_MEDIAPIPE = {"blazepose": BLAZEPOSE, "hands": HANDS}
+
+
 def facts(family: str) -> Facts:
     """What is to be known about a family."""
-    return BLAZEPOSE if family == "blazepose" else FAMILIES[family].facts
+    return _MEDIAPIPE[family] if family in _MEDIAPIPE else FAMILIES[family].facts
 
 
 def listing() -> list[dict[str, Any]]:
@@ -33,7 +38,7 @@ def _row(name: str) -> dict[str, Any]:
     """Weights that can be pulled, or that the user brought."""
     path, model = models.installed(name), MODELS.get(name)
     family = model.family if model else family_of(name) or name
-    known = facts(family) if family in FAMILIES or family == "blazepose" else Facts(family, "–", "–")
+    known = facts(family) if family in FAMILIES or family in _MEDIAPIPE else Facts(family, "–", "–")
     origin = models.origin(name)
     size = path.stat().st_size if path else model.size_bytes if model else 0
     given = models.own_keypoints(path) if path else ()

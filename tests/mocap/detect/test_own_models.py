@@ -130,6 +130,7 @@ def test_what_the_options_mean() -> None:
         "detect.variant=fast",
         "detect.mirror=false",
     ]
+    assert _detecting(None, None, True) == ["detect.hands=true"]
     assert _detecting(None, "best") == ["detect.variant=best", "detect.mirror=true"]
 
 
@@ -150,7 +151,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert execute(["models", "list", "--json"]) == 0
     out = capsys.readouterr().out.splitlines()
     rows = json.loads(out[-1])["models"]
-    assert {row["family"] for row in rows} == {"blazepose", *FAMILIES}
+    assert {row["family"] for row in rows} == {"blazepose", "hands", *FAMILIES}
     assert next(row for row in rows if row["name"] == "rtmpose-wand")["installed"]
     assert execute(["detect", str(tmp_path), "--quality", "superb"]) == 2
     assert "choose from fast, standard, best" in capsys.readouterr().err

@@ -53,11 +53,11 @@ def _bumped_from(scene, row: int, degrees: float, frame: int) -> dict[str, Camer
 
 
 def _steps(keypoints, scene) -> list:
-    rows = {name: np.zeros(len(view.time_s), int) for name, view in keypoints.items()}
+    own = {name: np.zeros(view.xy_px[:, 0, :, 0].shape, int) for name, view in keypoints.items()}
     clock = _clock(scene)
     taken = {name: clock.take_time(name, view.time_s) for name, view in keypoints.items()}
     time = np.arange(0.6, 6.0, 1 / 30)
-    seen = gather(keypoints, taken, rows, time, 30.0)
+    seen = gather(keypoints, taken, [own], time, 30.0)
     limbs = slice(11, 33)
     return all_steps(scene.cameras, seen.xy_px[:, :, 0, limbs], seen.sigma_px[:, :, 0, limbs], time)
 
