@@ -30,6 +30,9 @@ CHILD: Final[dict[str, tuple[str, ...]]] = {
 _AIMED: Final = ("hip", "knee", "shoulder", "elbow", "wrist")
 """Joints whose bone points in the target where it points in the source."""
 _FINGERS: Final = ("thumb", "index", "middle", "ring", "pinky")
+_ROOT_M: Final = np.array([0.0, 0.0, -2e-5])
+"""A root on the floor, a hair beside the line below the pelvis: Blender joins a bone to a lone child that its
+tail touches, and then the child cannot travel."""
 _SHORTEST_M: Final = 0.005
 """A shorter bone has no direction."""
 
@@ -148,7 +151,7 @@ def _splice(
         return
     if extra.kind == "root":
         top = next(name for name, above in parent.items() if not above)
-        parent[extra.name], place[extra.name] = "", np.zeros(3)
+        parent[extra.name], place[extra.name] = "", _ROOT_M
         parent[top] = extra.name
     else:
         under = names.get(extra.under, extra.under)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -120,9 +121,13 @@ def assimp(file: Path) -> Read:
 
 
 def blender_usd(file: Path) -> Read:
-    """Blender's USD importer, which takes time codes for frames and leaves the scene's rate as it is."""
-    read = blender(file)
-    return Read(read.names, read_usd(file)[1], read.joints)
+    """Blender's USD importer, which takes time codes for frames and leaves the scene's rate as it is.
+
+    It makes underscores of what no USD name may hold, such as dots and spaces.
+    """
+    read, (names, rate_hz, *_) = blender(file), read_usd(file)
+    original = {re.sub(r"\W", "_", name, flags=re.ASCII): name for name in names}
+    return Read(tuple(original.get(name, name) for name in read.names), rate_hz, read.joints)
 
 
 def usd_core(file: Path) -> Read:
