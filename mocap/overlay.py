@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FITTED: Color = (240, 70, 200)
-"""The fitted body's joints."""
+"""The first person's fitted body."""
+OTHERS: tuple[Color, ...] = ((70, 170, 240), (250, 180, 60), (150, 120, 240), (110, 210, 130))
+"""Those of further people, in turn."""
 TRUE: Color = (90, 190, 110)
 """The true body, where it is known."""
 PAPER: Color = (250, 250, 248)
@@ -85,7 +87,7 @@ def take_sheet(
     """Every view of a take with the detected keypoints and the fitted body over it, and the body in 3D.
 
     Args:
-        take: with keypoints, clocks, cameras and a motion; the first person is shown.
+        take: with keypoints, clocks, cameras and a motion; the moments are those of the first person.
         title: on top of the sheet.
         notes: lines under it.
         instants: how many moments are shown.
@@ -100,15 +102,15 @@ def take_sheet(
     motion_files = take.motion_files()
     if not (clips and motion_files and take.cameras_file.is_file() and take.sync_file.is_file()):
         return None
-    motion = take.load_motion(next(iter(motion_files)))
+    motion, *others = (take.load_motion(name) for name in motion_files)
     cameras, clock = take.load_cameras(), take.load_clock()
     which = _telling(motion, instants)
     names = [name for name in cameras.names if name in clips and name in clock.cameras][:max_cameras]
     rows = [
-        _camera_row(take, name, open_clip(clips[name]), cameras[name], motion, which, panel_px)
+        _camera_row(take, name, open_clip(clips[name]), cameras[name], (motion, *others), which, panel_px)
         for name in names
     ]
-    rows.append(_body_row(motion, which, true_motion, panel_px))
+    rows.append(_body_row((motion, *others), which, true_motion, panel_px))
     captions = [
         *names,
         "3D\nfitted" if true_motion is None else "3D\nfitted (pink)\nand beside it\nthe truth\n(green)",
@@ -122,26 +124,36 @@ def _camera_row(
     name: str,
     clip: Clip,
     camera: Cameras,
-    motion: Motion,
+    motions: Sequence[Motion],
     which: NDArray[np.integer],
     panel_px: tuple[int, int],
 ) -> list[RgbImage]:
-    """One camera's pictures at some frames of the motion, cut out round the person."""
-    body = load_body(motion.body)
+    """One camera's pictures at some frames of the first motion, cut out round the people."""
     clock = take.load_clock().cameras[name]
     seen = take.load_keypoints(name) if take.keypoints_file(name).is_file() else None
     row: list[RgbImage] = []
     for index in which:
-        camera_s = (motion.time_s[index] - clock.offset_s) / (1 + clock.drift_ppm * 1e-6)
+        camera_s = (motions[0].time_s[index] - clock.offset_s) / (1 + clock.drift_ppm * 1e-6)
         picture = _picture_at(clip, float(camera_s))
-        joints_px = camera.project(torch.from_numpy(motion.joints[index]))[0][0].numpy()
-        vertices, _ = body.skin(motion.poses[index], motion.trans[index], motion.betas)
-        fitted = Mesh(vertices.numpy(), body.faces.numpy(), FITTED)
-        picture = draw_meshes([fitted], camera, background=picture, opacity=0.4)
+        people = _people_at(motions, float(motions[0].time_s[index]))
+        picture = draw_meshes([mesh for mesh, _ in people], camera, background=picture, opacity=0.4)
+        everybody_px = [camera.project(torch.from_numpy(joints))[0][0].numpy() for _, joints in people]
         if seen is not None and len(seen.time_s):
-            picture = _draw_detected(picture, seen, float(camera_s), joints_px)
-        row.append(_cut_out(picture, joints_px, panel_px))
+            for joints_px in everybody_px:
+                picture = _draw_detected(picture, seen, float(camera_s), joints_px)
+        row.append(_cut_out(picture, np.concatenate(everybody_px), panel_px))
     return row
+
+
+def _people_at(motions: Sequence[Motion], time_s: float) -> list[tuple[Mesh, FloatArray]]:
+    """Body and joints (J, 3) of everybody who is there at a time, the first person first."""
+    people: list[tuple[Mesh, FloatArray]] = []
+    for number, motion in enumerate(motions):
+        nearest = int(np.abs(motion.time_s - time_s).argmin())
+        if abs(motion.time_s[nearest] - time_s) < 1 / motion.mocap_framerate:
+            color = OTHERS[(number - 1) % len(OTHERS)] if number else FITTED
+            people.append((_mesh(motion, nearest, color), motion.joints[nearest]))
+    return people
 
 
 def _draw_detected(
@@ -158,21 +170,28 @@ def _draw_detected(
 
 
 def _body_row(
-    motion: Motion, which: NDArray[np.integer], true_motion: Motion | None, panel_px: tuple[int, int]
+    motions: Sequence[Motion],
+    which: NDArray[np.integer],
+    true_motion: Motion | None,
+    panel_px: tuple[int, int],
 ) -> list[RgbImage]:
-    """The fitted body in 3D, the true one beside it where it is known; always from one direction."""
+    """The fitted bodies in 3D, the first true one beside it where it is known; always from one direction."""
+    motion = motions[0]
     azimuth_deg = -35.0
     right = np.array([-np.sin(np.radians(azimuth_deg)), np.cos(np.radians(azimuth_deg)), 0.0])
     row: list[RgbImage] = []
     for index in which:
-        target = np.array([*motion.joints[index, 0, :2], 0.9])
-        meshes = [_mesh(motion, index, FITTED)]
+        people = _people_at(motions, float(motion.time_s[index]))
+        places = np.stack([joints[0, :2] for _, joints in people])
+        target = np.array([*((places.min(0) + places.max(0)) / 2), 0.9])
+        distance_m = 2.9 + 1.2 * float(np.linalg.norm(places.max(0) - places.min(0)))
+        meshes = [mesh for mesh, _ in people]
         if true_motion is not None:
             nearest = int(np.abs(true_motion.time_s - motion.time_s[index]).argmin())
             true = _mesh(true_motion, nearest, TRUE)
             meshes.append(Mesh(true.vertices + _BESIDE_M * right, true.faces, true.color))
             target = target + 0.5 * _BESIDE_M * right
-        camera = view_from(target, azimuth_deg=azimuth_deg, distance_m=2.9, size_px=panel_px)
+        camera = view_from(target, azimuth_deg=azimuth_deg, distance_m=distance_m, size_px=panel_px)
         row.append(draw_meshes(meshes, camera))
     return row
 

@@ -81,7 +81,9 @@ def overlay_image(take: Take) -> bytes | None:
     """PNG of every view with the detected keypoints and the fitted body over it; None without footage."""
     from mocap.overlay import take_sheet
 
-    notes = ("Lines and dots: what the detector saw (blue left, orange right). Pink: the fitted body.",)
+    notes = (
+        "Lines and dots: what the detector saw (blue left, orange right). Pink: the fitted body; others in other colours.",
+    )
     sheet = take_sheet(take, title=take.name, notes=notes)
     if sheet is None:
         return None
