@@ -82,7 +82,8 @@ def overlay_image(take: Take) -> bytes | None:
     from mocap.overlay import take_sheet
 
     notes = (
-        "Lines and dots: what the detector saw (blue left, orange right). Pink: the fitted body; others in other colours.",
+        "Lines and dots: what the detector saw (blue left, orange right). Pink: the fitted body; further "
+        "people have other colours.",
     )
     sheet = take_sheet(take, title=take.name, notes=notes)
     if sheet is None:
