@@ -18,7 +18,7 @@ solves for the points. An edit of that file makes ``reconstruct`` and what follo
 
 A stage is skipped when its results were made from the same inputs and settings, redone when they are
 stale, and leaves alone what came from elsewhere. A take may begin at any stage: the files of the
-earlier ones need not exist.
+earlier ones need not exist, and clocks that nobody told are looked for.
 
 Clocks and people help each other, in this order. Detection needs no clock. ``sync`` takes a first guess from
 the clips (timecode, sound), finds each camera's shift from people whose viewing rays meet, whoever they
@@ -93,13 +93,15 @@ def run_stage(
     overrides: Iterable[str] = (),
     progress: Progress = silent,
 ) -> Outcome:
-    """One stage of every take, or of the one that is named."""
+    """One stage of every take, or of the one that is named; reconstruction finds the clocks if need be."""
     session = Session.open(root)
     settings = with_overrides(session.load_settings(), overrides)
     outcome = Outcome()
     for one in session.takes(take):
         check_take(one)
         check_startable(one, stage)
+        if stage == "reconstruct" and not one.sync_file.is_file():
+            outcome += STAGES["sync"](one, settings, progress)
         outcome += STAGES[stage](one, settings, progress)
     return outcome
 

@@ -177,7 +177,7 @@ def test_root_on_the_floor_and_in_place(walk: Performance) -> None:
     full = retarget(walk, load_rig("unreal"))
     names = [joint.name for joint in full.target.joints]
     root, pelvis, ik = names.index("root"), names.index("pelvis"), names.index("ik_foot_l")
-    assert np.abs(full.xyz[:, root]).max() == 0
+    assert np.abs(full.xyz[:, root]).max() < 5e-5
     assert np.allclose(full.xyz[:, ik], full.xyz[:, names.index("foot_l")])
     ground = retarget(walk, load_rig("unreal").with_options(root_motion="ground"))
     assert np.allclose(ground.xyz[:, pelvis], full.xyz[:, pelvis])
