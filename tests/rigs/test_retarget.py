@@ -181,7 +181,7 @@ def test_root_on_the_floor_and_in_place(walk: Performance) -> None:
     assert np.allclose(full.xyz[:, ik], full.xyz[:, names.index("foot_l")])
     ground = retarget(walk, load_rig("unreal").with_options(root_motion="ground"))
     assert np.allclose(ground.xyz[:, pelvis], full.xyz[:, pelvis])
-    assert np.allclose(ground.xyz[:, root, :2], full.xyz[:, pelvis, :2])
+    assert np.allclose(ground.xyz[:, root, :2], full.xyz[:, pelvis, :2], atol=5e-5)
     assert np.abs(ground.xyz[:, root, 2]).max() < 1e-12
     still = retarget(walk, load_rig("unreal").with_options(root_motion="in place"))
     assert np.ptp(still.xyz[:, pelvis, :2], axis=0).max() < 1e-12
