@@ -55,6 +55,9 @@ _ODD = {RATIONAL: 1.05, FISHEYE: 1.05}
 that do not need them; where they are needed the others are several times worse."""
 _WIDE = 0.6
 """Focal lengths below this part of the image's width may belong to a fisheye."""
+_RECTILINEAR = 0.4
+"""Focal lengths below this part of the image's width, more than 100 degrees across, are odd for lenses that
+keep straight lines straight, and usual for fisheyes."""
 _QUICK = BundleOptions(tolerance=1e-4, max_iterations=12, rounds=2)
 """How trials are solved."""
 
@@ -272,9 +275,17 @@ def _choose_kinds(
     chosen = dict.fromkeys(views, USUAL)
     for name, each in error.items():
         if each:
-            ranked = sorted(each.items(), key=lambda item: item[1] * _ODD.get(item[0], 1.0))
+            handicap = _handicaps(guesses[name])
+            ranked = sorted(each.items(), key=lambda item: item[1] * handicap.get(item[0], 1.0))
             chosen[name] = ranked[0][0]
     return chosen
+
+
+def _handicaps(guess: Cameras) -> dict[LensKind, float]:
+    """What a description's error is taken for larger by, for a lens of this focal length."""
+    if float(guess.focal_px[0, 0]) >= _RECTILINEAR * float(guess.size_px[0, 0]):
+        return _ODD
+    return {kind: _ODD[FISHEYE] for kind in KINDS if kind != FISHEYE}
 
 
 def _may_be_fisheye(guess: Cameras) -> bool:
