@@ -61,7 +61,7 @@ class RigStart:
 
 
 @dataclass(frozen=True)
-class _Relative:
+class Relative:
     """How two cameras stand to each other."""
 
     second_from_first: Tensor
@@ -110,21 +110,21 @@ def _planar_poses_of_all(
 
 def _relative_poses(
     poses: Mapping[int, Mapping[str, list[PlanarPose]]], names: Sequence[str]
-) -> tuple[dict[tuple[str, str], _Relative], list[PairAgreement]]:
+) -> tuple[dict[tuple[str, str], Relative], list[PairAgreement]]:
     """For every pair of cameras that share frames: the relative pose that most of them agree on."""
-    links: dict[tuple[str, str], _Relative] = {}
+    links: dict[tuple[str, str], Relative] = {}
     pairs: list[PairAgreement] = []
     for first, second in combinations(names, 2):
         both = [
             (seen[first], seen[second]) for seen in poses.values() if seen.get(first) and seen.get(second)
         ]
         if both:
-            links[first, second] = best = _vote(both)
+            links[first, second] = best = vote(both)
             pairs.append(PairAgreement((first, second), len(both), best.frames / len(both)))
     return links, pairs
 
 
-def _vote(both: Sequence[tuple[list[PlanarPose], list[PlanarPose]]]) -> _Relative:
+def vote(both: Sequence[tuple[list[PlanarPose], list[PlanarPose]]]) -> Relative:
     """The relative pose with the most support, averaged over the frames that agree with it."""
     proposals = [
         (frame, one.cam_from_board, other.cam_from_board, _merit(one, firsts) * _merit(other, seconds))
@@ -148,7 +148,7 @@ def _vote(both: Sequence[tuple[list[PlanarPose], list[PlanarPose]]]) -> _Relativ
     total = (weight[:, None, None] * relative[:, :3, :3]).sum(0)
     mean[:3, :3] = cast(Tensor, roma.special_procrustes(total))
     mean[:3, 3] = relative[members][:, :3, 3].median(0).values
-    return _Relative(mean, float(support[winner]), int((votes[winner] > 0).sum()))
+    return Relative(mean, float(support[winner]), int((votes[winner] > 0).sum()))
 
 
 def _merit(pose: PlanarPose, rivals: Sequence[PlanarPose]) -> float:
@@ -165,7 +165,7 @@ def _agreement(relative: Tensor, distance_m: float) -> Tensor:
     return (cosine > math.cos(math.radians(_AGREE_DEG))) & (apart < _AGREE_PART * distance_m)
 
 
-def _spanning_tree(links: Mapping[tuple[str, str], _Relative], names: Sequence[str]) -> dict[str, Tensor]:
+def _spanning_tree(links: Mapping[tuple[str, str], Relative], names: Sequence[str]) -> dict[str, Tensor]:
     """Camera poses, the first camera at the origin, along the links with the most support."""
     placed = {names[0]: torch.eye(4, dtype=torch.float64)}
     while len(placed) < len(names):
@@ -181,7 +181,7 @@ def _spanning_tree(links: Mapping[tuple[str, str], _Relative], names: Sequence[s
     return placed
 
 
-def _disconnected(links: Mapping[tuple[str, str], _Relative], names: Sequence[str]) -> CalibrationError:
+def _disconnected(links: Mapping[tuple[str, str], Relative], names: Sequence[str]) -> CalibrationError:
     """The error that names the cameras outside the largest group."""
     group = {name: {name} for name in names}
     for first, second in links:

@@ -12,12 +12,15 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from calibration.boards.board import Board
 from calibration.boards.detection import BoardView
 from calibration.cameras import Cameras
-from calibration.errors import CalibrationError
-from calibration.rig.extrinsics import first_poses
-from calibration.timed.association import NEAR_STEPS, associate, one_each
+from calibration.pnp import PlanarPose, planar_poses
+from calibration.rig.extrinsics import vote
+from calibration.timed.association import NEAR_STEPS
 from calibration.timed.turning import ClockLink
 
 _AGREED = 0.6
@@ -26,6 +29,18 @@ _SURE = 0.85
 """Part that leaves no need to try other shifts."""
 _LEAST_FRAMES = 5
 """Common frames that say anything."""
+_MOST_FRAMES = 80
+"""No more are asked: spread over the clips they say all that there is to say."""
+FloatArray = NDArray[np.float64]
+
+
+class _Posed(NamedTuple):
+    """One camera's views of the board."""
+
+    time_s: FloatArray
+    """(N,) ascending, by its own clock, seconds."""
+    poses: list[list[PlanarPose]]
+    """The one or two poses of each view."""
 
 
 class _Relation(NamedTuple):
@@ -58,12 +73,14 @@ def confirmed(
         The links; a long shift that poses do not confirm is replaced by the one that they do, among none at
         all and those that the turning allows, and left out where there is none.
     """
+    poses = {name: _posed(views, name, lenses, board) for name in lenses.names}
     kept: list[ClockLink] = []
     for link in links:
         if abs(link.lag_s) <= NEAR_STEPS * step_s:
             kept.append(link)
             continue
-        relation = partial(_relation, link.cameras, views=views, lenses=lenses, board=board, step_s=step_s)
+        first, second = (poses[name] for name in link.cameras)
+        relation = partial(_relation, first, second, step_s=step_s)
         own = relation(link.lag_s)
         tried = {lag: relation(lag) for lag in (0.0, *link.others)} if own.agreement < _SURE else {}
         best = max(tried, key=lambda lag: tried[lag].merit, default=0.0)
@@ -78,19 +95,23 @@ def confirmed(
     return kept
 
 
-def _relation(
-    pair: tuple[str, str],
-    lag_s: float,
-    views: Sequence[BoardView],
-    lenses: Cameras,
-    board: Board,
-    step_s: float,
-) -> _Relation:
+def _posed(views: Sequence[BoardView], name: str, lenses: Cameras, board: Board) -> _Posed:
+    """The board's poses before one camera, in the order of its own times."""
+    own = sorted((view for view in views if view.camera == name), key=lambda view: view.time_s)
+    both = planar_poses(own, lenses[[name]], board)
+    found = [(view.time_s, poses) for view, poses in zip(own, both, strict=True) if poses]
+    return _Posed(np.array([time_s for time_s, _ in found]), [poses for _, poses in found])
+
+
+def _relation(first: _Posed, second: _Posed, lag_s: float, *, step_s: float) -> _Relation:
     """How well the two cameras' poses agree when the second's times are put ``lag_s`` later."""
-    shift_s = {pair[0]: 0.0, pair[1]: lag_s}
-    own = [view for view in views if view.camera in pair]
-    try:
-        start = first_poses(one_each(associate(own, shift_s, step_s), shift_s), board, lenses[list(pair)])
-    except CalibrationError:  # no common frame
+    if not (len(first.time_s) and len(second.time_s)):
         return _Relation(0, 0.0)
-    return _Relation(start.pairs[0].num_frames, start.pairs[0].agreement)
+    apart = np.abs(first.time_s[:, None] - (second.time_s + lag_s))
+    nearest = apart.argmin(1)
+    common = np.flatnonzero(apart[np.arange(len(apart)), nearest] < 0.5 * step_s)
+    if not len(common):
+        return _Relation(0, 0.0)
+    common = common[:: -(-len(common) // _MOST_FRAMES)]
+    agreed = vote([(first.poses[one], second.poses[nearest[one]]) for one in common.tolist()])
+    return _Relation(len(common), agreed.frames / len(common))
