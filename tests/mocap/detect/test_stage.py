@@ -279,9 +279,12 @@ def start(folder: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def stopped(process: subprocess.Popen[bytes], out: Path, how: signal.Signals) -> tuple[int, list[int]]:
-    """Exit code and workers of a run that gets a signal once it has made something more."""
+    """Exit code and workers of a run that gets a signal: a kill once it has made something more."""
     chunks = len(list(out.glob("scratch/*/chunk_*.npz")))
-    wait_for(lambda: len(list(out.glob("scratch/*/chunk_*.npz"))) > chunks or list(out.glob("*.npz")))
+    if how == signal.SIGKILL:
+        wait_for(lambda: len(list(out.glob("scratch/*/chunk_*.npz"))) > chunks or list(out.glob("*.npz")))
+    else:  # in the midst of work, long before it is done
+        wait_for(lambda: workers_of(process.pid) or process.poll() is not None)
     workers = workers_of(process.pid)
     if how == signal.SIGKILL:
         process.kill()  # the parent alone: its workers must notice
