@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.cameras import Cameras
-from mocap.keypoints import CameraKeypoints, FloatArray, Keypoints3D
-from mocap.metrics import reprojection_error_px
+from mocap.keypoints import CameraKeypoints, FloatArray
 from mocap.timeline import frame_rate, resample
 from mocap.track import person_size
 
@@ -120,11 +118,3 @@ def deviation(score: FloatArray, keypoint_names: Sequence[str]) -> FloatArray:
     if {"left_eye_inner", "mouth_left", "left_foot_index"} <= set(keypoint_names):
         return np.exp(np.interp(score, _SCORES, np.log(_BLAZEPOSE_SIGMA)))
     return _OTHER_SIGMA / score
-
-
-def reprojections_px(cameras: Cameras, points: Keypoints3D, xy_px: FloatArray) -> FloatArray:
-    """(T, C, P, K) distance between observations (T, C, P, K, 2) and the projected points, pixels."""
-    people = range(xy_px.shape[2])
-    return np.stack(
-        [reprojection_error_px(cameras, points.xyz_world[:, p], xy_px[:, :, p]) for p in people], 2
-    )

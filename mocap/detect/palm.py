@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mocap.detect.interpreter import Network
-from mocap.detect.person import Candidates, merge_overlapping
+from mocap.detect.person import Candidates, anchor_grid, decode_anchors, merge_overlapping
 from mocap.detect.region import Floats, Region
 
 INPUT_SIZE = 192
@@ -19,7 +19,6 @@ _ANCHORS = 2016
 _POINTS = 7
 _WRIST, _MIDDLE = 0, 2
 """Places of the wrist and of the middle finger's knuckle among the palm's points."""
-_MIN_SCORE = 0.5
 _ENLARGE = 2.6
 """A hand with its fingers in sides of its palm's box (MediaPipe's own)."""
 _TOWARDS_FINGERS = 0.5
@@ -29,29 +28,12 @@ _TOWARDS_FINGERS = 0.5
 @cache
 def anchor_centers() -> Floats:
     """(2016, 2) uv centres of the anchors, in the order of the network's output."""
-    grids = []
-    for stride, repeat in _STRIDES.items():
-        count = INPUT_SIZE // stride
-        middle = (np.arange(count) + 0.5) / count
-        y, x = np.meshgrid(middle, middle, indexing="ij")
-        grids.append(np.repeat(np.stack([x.ravel(), y.ravel()], axis=1), repeat, axis=0))
-    return np.concatenate(grids)
+    return anchor_grid(_STRIDES, INPUT_SIZE)
 
 
 def decode(raw: Floats, logits: Floats) -> Candidates:
-    """The network's output as palms that score at least 0.5, best first.
-
-    Args:
-        raw: (2016, 18) box centre, box size and seven points in input pixels, seen from the anchor.
-        logits: (2016,) scores before the sigmoid.
-    """
-    score = 1 / (1 + np.exp(-np.clip(logits, -100, 100)))
-    order = np.argsort(-score, kind="stable")
-    kept = order[score[order] >= _MIN_SCORE]
-    centers, own = anchor_centers()[kept], raw[kept] / INPUT_SIZE
-    middle, half = centers + own[:, :2], own[:, 2:4] / 2
-    points = centers[:, None] + own[:, 4:].reshape(-1, _POINTS, 2)
-    return Candidates(np.concatenate([middle - half, middle + half], axis=1), points, score[kept])
+    """The network's output (2016, 18) and (2016,) as palms; see ``decode_anchors``."""
+    return decode_anchors(raw, logits, anchor_centers(), INPUT_SIZE)
 
 
 class PalmDetector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,32 +33,50 @@ class Candidates:
     """(N,) in [0, 1]."""
 
 
-@cache
-def anchor_centers() -> Floats:
-    """(2254, 2) uv centres of the anchors, in the order of the network's output."""
+def anchor_grid(strides: Mapping[int, int], input_size: int) -> Floats:
+    """(A, 2) uv centres of a network's anchors, in the order of its output.
+
+    Args:
+        strides: anchors in each cell, by the cells' side in input pixels.
+        input_size: side of the network's input, pixels.
+    """
     grids = []
-    for stride, repeat in _STRIDES.items():
-        count = INPUT_SIZE // stride
+    for stride, repeat in strides.items():
+        count = input_size // stride
         middle = (np.arange(count) + 0.5) / count
         y, x = np.meshgrid(middle, middle, indexing="ij")
         grids.append(np.repeat(np.stack([x.ravel(), y.ravel()], axis=1), repeat, axis=0))
     return np.concatenate(grids)
 
 
-def decode(raw_boxes: Floats, logits: Floats) -> Candidates:
-    """The network's output as candidates that score at least 0.5, best first.
+def decode_anchors(raw: Floats, logits: Floats, anchors: Floats, input_size: int) -> Candidates:
+    """A network's output as candidates that score at least 0.5, best first.
 
     Args:
-        raw_boxes: (2254, 12) box centre, box size and four points in input pixels, seen from the anchor.
-        logits: (2254,) scores before the sigmoid.
+        raw: (A, 4 + 2 n) box centre, box size and n points in input pixels, seen from the anchor.
+        logits: (A,) scores before the sigmoid.
+        anchors: (A, 2) uv centres.
+        input_size: side of the network's input, pixels.
     """
     score = 1 / (1 + np.exp(-np.clip(logits, -100, 100)))
     # Stable: equal scores keep the order of the anchors, so that every run is the same.
-    kept = [index for index in np.argsort(-score, kind="stable") if score[index] >= _MIN_SCORE]
-    centers, raw = anchor_centers()[kept], raw_boxes[kept] / INPUT_SIZE
-    middle, half = centers + raw[:, :2], raw[:, 2:4] / 2
-    points = centers[:, None] + raw[:, 4:].reshape(-1, 4, 2)
+    order = np.argsort(-score, kind="stable")
+    kept = order[score[order] >= _MIN_SCORE]
+    centers, own = anchors[kept], raw[kept] / input_size
+    middle, half = centers + own[:, :2], own[:, 2:4] / 2
+    points = centers[:, None] + own[:, 4:].reshape(len(kept), (own.shape[1] - 4) // 2, 2)
     return Candidates(np.concatenate([middle - half, middle + half], axis=1), points, score[kept])
+
+
+@cache
+def anchor_centers() -> Floats:
+    """(2254, 2) uv centres of the anchors, in the order of the network's output."""
+    return anchor_grid(_STRIDES, INPUT_SIZE)
+
+
+def decode(raw_boxes: Floats, logits: Floats) -> Candidates:
+    """The network's output (2254, 12) and (2254,) as candidates; see ``decode_anchors``."""
+    return decode_anchors(raw_boxes, logits, anchor_centers(), INPUT_SIZE)
 
 
 def merge_overlapping(found: Candidates) -> Candidates:
