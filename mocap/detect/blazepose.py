@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from mocap.detect.landmarks import LandmarkNetwork
 from mocap.detect.models import model_path
+from mocap.detect.network import Network, open_network
 from mocap.detect.person import PersonDetector
 from mocap.detect.top_down import Pose, TopDown
 from mocap.errors import ConfigError, MissingModel
@@ -49,8 +50,17 @@ class BlazePoseFamily:
             landmarks = model_path("blazepose-full")
         return {"person": model_path("blazepose-person"), "landmarks": landmarks}
 
-    def create(self, files: Mapping[str, Path], settings: DetectSettings) -> TopDown:
-        """A tracker at the beginning of a clip."""
+    def together(self, files: Mapping[str, Path]) -> bool:
+        """LiteRT takes one image at a time."""
+        return False
+
+    def create(
+        self,
+        files: Mapping[str, Path],
+        settings: DetectSettings,
+        opener: Callable[[Path], Network] = open_network,
+    ) -> TopDown:
+        """A tracker at the beginning of a clip; its two networks have readers of their own."""
         return TopDown(
             PersonDetector(files["person"]),
             LandmarkNetwork(files["landmarks"], mirror=settings.mirror),

@@ -53,19 +53,25 @@ class Crew:
 
     Args:
         jobs: one for each camera.
+        together: all in one process, where they ask a network together; otherwise each in a process.
         finish: called with the camera's name as soon as its job is done.
         report: called with the frames done, all cameras together.
     """
 
     def __init__(
-        self, jobs: Mapping[str, Job], finish: Callable[[str], None], report: Callable[[int], None]
+        self,
+        jobs: Mapping[str, Job],
+        finish: Callable[[str], None],
+        report: Callable[[int], None],
+        *,
+        together: bool = False,
     ) -> None:
-        self._jobs = jobs
+        self._shifts = [dict(jobs)] if together else [{camera: job} for camera, job in jobs.items()]
         self._finish = finish
         self._report = report
         self._frames: dict[str, int] = {}
-        self._running: dict[str, _Worker] = {}
-        self._inbox: queue.SimpleQueue[tuple[str, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._running: dict[int, _Worker] = {}  # by the number of its shift
+        self._inbox: queue.SimpleQueue[tuple[int, dict[str, Any] | None]] = queue.SimpleQueue()
         self.warnings: list[str] = []
         """What the workers logged."""
 
@@ -75,18 +81,18 @@ class Crew:
         Raises:
             MocapError: a worker reported a fault of its input, or died.
         """
-        waiting = list(self._jobs)
+        waiting = [number for number, jobs in enumerate(self._shifts) if jobs]
         try:
             while waiting or self._running:
                 while waiting and len(self._running) < processes:
-                    camera = waiting.pop(0)
-                    self._running[camera] = self._start(camera)
+                    shift = waiting.pop(0)
+                    self._running[shift] = self._start(shift)
                 self._take(*self._inbox.get())
         finally:
             for worker in self._running.values():
                 worker.end()
 
-    def _start(self, camera: str) -> _Worker:
+    def _start(self, shift: int) -> _Worker:
         errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the worker
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
         # One thread in each worker: cameras are what runs in parallel.
@@ -99,30 +105,31 @@ class Crew:
             encoding="utf-8",
             env=environment,
         )
-        listener = threading.Thread(target=self._listen, args=(camera, process), daemon=True)
+        listener = threading.Thread(target=self._listen, args=(shift, process), daemon=True)
         listener.start()
         return _Worker(process, listener, errors)
 
-    def _listen(self, camera: str, process: subprocess.Popen[str]) -> None:
-        """Give a worker its job and put what it says into the inbox; None when it has closed its output."""
+    def _listen(self, shift: int, process: subprocess.Popen[str]) -> None:
+        """Give a worker its jobs and put what it says into the inbox; None when it has closed its output."""
         if process.stdin is None or process.stdout is None:
             raise ValueError("the worker needs pipes")
         try:
             with process.stdin as line:
-                line.write(start_line(self._jobs[camera]))
+                line.write(start_line(self._shifts[shift]))
         except OSError:
-            log.debug("the worker of camera %s died before it was given its job", camera)
+            log.debug("the worker of %s died before it was given its job", ", ".join(self._shifts[shift]))
         with process.stdout as lines:
             for line in lines:
-                self._inbox.put((camera, json.loads(line)))
-        self._inbox.put((camera, None))
+                self._inbox.put((shift, json.loads(line)))
+        self._inbox.put((shift, None))
 
-    def _take(self, camera: str, message: dict[str, Any] | None) -> None:
+    def _take(self, shift: int, message: dict[str, Any] | None) -> None:
         """Act on what a worker said."""
-        if camera not in self._running:
+        if shift not in self._running:
             return  # the end of the output of one that is finished
         if message is None:
-            raise _failed(camera, self._running[camera].last_words())
+            raise _failed(", ".join(self._shifts[shift]), self._running[shift].last_words())
+        camera = message.get("camera") or ", ".join(self._shifts[shift])
         if "error" in message:
             raise MocapError(message["error"])
         if "failure" in message:
@@ -135,7 +142,9 @@ class Crew:
             self._frames[camera] = message["frames"]
             self._report(sum(self._frames.values()))
         if "finished" in message:
-            self._running.pop(camera).end()
+            del self._shifts[shift][camera]
+            if not self._shifts[shift]:
+                self._running.pop(shift).end()
             self._finish(camera)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from mocap.detect.network import Network, open_network
 from mocap.detect.region import Region
 from mocap.settings import DetectSettings
 
@@ -75,6 +76,15 @@ class DetectorFamily(Protocol):
         """
         ...
 
-    def create(self, files: Mapping[str, Path], settings: DetectSettings) -> Detector:
-        """A detector at the beginning of a clip; called in the process of one camera."""
+    def together(self, files: Mapping[str, Path]) -> bool:
+        """Whether cameras are faster together, their images in one batch, than each in its process."""
+        ...
+
+    def create(
+        self,
+        files: Mapping[str, Path],
+        settings: DetectSettings,
+        opener: Callable[[Path], Network] = open_network,
+    ) -> Detector:
+        """A detector at the beginning of a clip, its networks loaded by ``opener``."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mocap.detect import models
@@ -10,6 +10,7 @@ from mocap.detect.detector import Detector
 from mocap.detect.families import FAMILIES, family_of
 from mocap.detect.family import Code, Family, fitting, keypoint_names
 from mocap.detect.network import Network, open_network
+from mocap.detect.onnx_network import OnnxNetwork, accelerated
 from mocap.detect.person import PersonDetector
 from mocap.detect.published import MODELS
 from mocap.detect.single_stage import SingleStage, WholeImage
@@ -38,19 +39,29 @@ class NetworkFamily:
     def files(self, settings: DetectSettings) -> dict[str, Path]:
         """The weights, and those of the person detector where poses are read from crops."""
         files = {"network": weights(self._name, settings.variant)}
-        code, _, _ = opened(FAMILIES[self._name], files["network"])
+        code, _, _ = opened(FAMILIES[self._name], files["network"], open_network)
         if code.engine == "crop":
             files["person"] = person_weights(settings.person)
         return files
 
-    def create(self, files: Mapping[str, Path], settings: DetectSettings) -> Detector:
+    def together(self, files: Mapping[str, Path]) -> bool:
+        """Where there is an accelerator and the network takes any number of images."""
+        network = open_network(files["network"])
+        return isinstance(network, OnnxNetwork) and network.input.batch is None and accelerated()
+
+    def create(
+        self,
+        files: Mapping[str, Path],
+        settings: DetectSettings,
+        opener: Callable[[Path], Network] = open_network,
+    ) -> Detector:
         """A detector at the beginning of a clip."""
         family = FAMILIES[self._name]
-        code, network, names = opened(family, files["network"])
+        code, network, names = opened(family, files["network"], opener)
         if code.engine == "image":
             return SingleStage(network, code, names, max_people=settings.max_people)
         return TopDown(
-            _person_finder(files["person"], settings.person),
+            _person_finder(files["person"], settings.person, opener),
             CropReader(network, code, names, mirror=settings.mirror),
             same_person=same_by_keypoints,
             max_people=settings.max_people,
@@ -60,13 +71,15 @@ class NetworkFamily:
         )
 
 
-def opened(family: Family, path: Path) -> tuple[Code, Network, tuple[str, ...]]:
+def opened(
+    family: Family, path: Path, opener: Callable[[Path], Network]
+) -> tuple[Code, Network, tuple[str, ...]]:
     """A network's form, itself, and the names of its keypoints.
 
     Raises:
         InputError: it is none of this family's, or its keypoints have no names.
     """
-    network = open_network(path)
+    network = opener(path)
     code, keypoints = fitting(network, family)
     names = keypoint_names(family, keypoints, models.own_keypoints(path), path)
     return code, network, names
@@ -126,11 +139,11 @@ def person_weights(name: str) -> Path:
     return weights(family, name.removeprefix(family).removeprefix("-") or "best")
 
 
-def _person_finder(path: Path, name: str) -> PersonFinder:
+def _person_finder(path: Path, name: str, opener: Callable[[Path], Network]) -> PersonFinder:
     if name == "blazepose":
         return PersonDetector(path)
     family = FAMILIES[family_of(name) or name]
-    network = open_network(path)
+    network = opener(path)
     code, _ = fitting(network, family)
     if code.engine == "crop":
         raise ConfigError(f"detect.person {name!r} reads poses from crops and finds nobody", where=path)

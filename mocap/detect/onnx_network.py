@@ -18,6 +18,13 @@ PROVIDERS = (
 """ONNX Runtime's executors, fastest first; those that this machine's build has are used."""
 
 
+def accelerated() -> bool:
+    """Whether this machine's ONNX Runtime has an executor beside the processor."""
+    import onnxruntime
+
+    return bool(set(PROVIDERS[:-1]) & set(onnxruntime.get_available_providers()))
+
+
 class OnnxNetwork:
     """A network with one image input.
 

@@ -1,6 +1,8 @@
 """Stage 3: footage to 2D keypoints, the cameras side by side, each in a process of its own.
 
-A run that is killed goes on where it was, and its result is that of an undisturbed one to the last bit.
+Where an accelerator takes batches, they share one process and ask the network together.
+A run that is killed goes on where it was, and its result is that of an undisturbed one to the last bit; where
+they share one process, to the rounding of batches.
 """
 
 from __future__ import annotations
@@ -76,6 +78,7 @@ def detect(
     opened = {camera: open_clip(path) for camera, path in clips.items()}
     files = family.files(settings) | (hand_files() if settings.hands else {})
     hashes = {role: sha256_of(path) for role, path in files.items()}
+    together = len(opened) > 1 and family.together(files)
     jobs = {
         camera: Job(
             clip=str(clip.path.absolute()),
@@ -83,7 +86,7 @@ def detect(
             key=_key(clip, settings, hashes),
             files={role: str(path) for role, path in files.items()},
             settings=asdict(settings),
-            overlap=_cores() > len(opened),
+            overlap=together or _cores() > len(opened),
         )
         for camera, clip in opened.items()
     }
@@ -99,7 +102,7 @@ def detect(
         results[camera] = _facts(keypoints)
         warnings.extend(_warnings(camera, opened[camera], keypoints))
 
-    crew = Crew(jobs, finish, lambda done: progress("detect", done, max(total, done)))
+    crew = Crew(jobs, finish, lambda done: progress("detect", done, max(total, done)), together=together)
     crew.work(processes=_cores())
     for warning in warnings:
         log.warning("%s", warning)

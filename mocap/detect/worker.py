@@ -1,6 +1,6 @@
-"""Detection in one camera's clip, in a process of its own.
+"""Detection in one camera's clip, or in those of several that ask a network together, in a process.
 
-The stage starts ``python -m mocap.detect.worker``, writes a ``Job`` to its input and reads messages, one JSON
+The stage starts ``python -m mocap.detect.worker``, writes its jobs to its input and reads messages, one JSON
 object a line, from its output. A worker whose stage has died finds its output closed, and ends.
 """
 
@@ -11,8 +11,9 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from typing import Any
 from mocap.detect.ahead import ahead
 from mocap.detect.chunks import Chunk, ChunkFolder
 from mocap.detect.detector import Detector
+from mocap.detect.meeting import Meeting
+from mocap.detect.network import Network, open_network
 from mocap.errors import MocapError
 from mocap.settings import DetectSettings
 from mocap.video import frames, open_clip
@@ -79,35 +82,60 @@ def detect_clip(job: Job, detector: Detector, report: Callable[[int], None]) -> 
     folder.write(number, chunk, names, detector.state(), complete=True)
 
 
-def start_line(job: Job) -> str:
-    """The job as the line that a worker reads."""
-    return json.dumps(asdict(job)) + "\n"
+def start_line(jobs: Mapping[str, Job]) -> str:
+    """The cameras' jobs as the line that a worker reads."""
+    return json.dumps({camera: asdict(job) for camera, job in jobs.items()}) + "\n"
 
 
 def main() -> int:
-    """Do the job on the standard input; messages go to the standard output."""
+    """Do the jobs on the standard input; messages go to the standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stage, which then ends its workers
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not look like a message
 
+    writing = threading.Lock()
+
     def send(**message: object) -> None:
-        out.write(json.dumps(message) + "\n")
+        with writing:
+            out.write(json.dumps(message) + "\n")
 
     logging.getLogger().addHandler(_Messages(send))
-    try:
-        job = Job(**json.loads(sys.stdin.readline()))
-        detect_clip(job, _detector(job), lambda count: send(frames=count))
-        send(finished=True)
-    except BrokenPipeError:
-        os._exit(1)  # the stage is gone, and nobody is left to tell
-    except MocapError as error:
-        send(error=str(error))
-    except Exception:
-        send(failure=traceback.format_exc())
+    jobs = {camera: Job(**fields) for camera, fields in json.loads(sys.stdin.readline()).items()}
+    if len(jobs) == 1:
+        ((camera, job),) = jobs.items()
+        _work(camera, job, open_network, send)
+        return 0
+    meeting = Meeting(len(jobs), open_network)
+
+    def attend(camera: str, job: Job) -> None:
+        try:
+            _work(camera, job, meeting.open, send)
+        finally:
+            meeting.leave()
+
+    threads = [threading.Thread(target=attend, args=item) for item in jobs.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return 0
 
 
-def _detector(job: Job) -> Detector:
+def _work(camera: str, job: Job, opener: Callable[[Path], Network], send: Callable[..., None]) -> None:
+    """Do one camera's job, and say how it went."""
+    try:
+        detector = _detector(job, opener)
+        detect_clip(job, detector, lambda count: send(camera=camera, frames=count))
+        send(camera=camera, finished=True)
+    except BrokenPipeError:
+        os._exit(1)  # the stage is gone, and nobody is left to tell
+    except MocapError as error:
+        send(camera=camera, error=str(error))
+    except Exception:
+        send(camera=camera, failure=traceback.format_exc())
+
+
+def _detector(job: Job, opener: Callable[[Path], Network]) -> Detector:
     import cv2
 
     from mocap.detect import DETECTORS
@@ -116,7 +144,7 @@ def _detector(job: Job) -> Detector:
     cv2.setNumThreads(1)
     settings = DetectSettings(**job.settings)
     files = {role: Path(path) for role, path in job.files.items()}
-    body = DETECTORS[settings.detector].create(files, settings)
+    body = DETECTORS[settings.detector].create(files, settings, opener)
     return with_hands(body, files) if settings.hands else body
 
 
