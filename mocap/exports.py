@@ -80,7 +80,7 @@ def sources(take: Take, settings: ExportSettings) -> dict[str, Path]:
     return {name: path for name, path in found.items() if path.is_file()}
 
 
-def write_scene(take: Take, content: exporters.Take, made: Sequence[Path]) -> None:
+def write_scene(take: Take, content: exporters.Take, made: Sequence[Path]) -> Path:
     """Write the script that sets the scene in Blender, with the best of the files for each person."""
     import exporters
 
@@ -88,7 +88,9 @@ def write_scene(take: Take, content: exporters.Take, made: Sequence[Path]) -> No
     for suffix in (".glb", ".fbx"):
         best |= {path.stem: path for path in made if path.suffix == suffix}
     script = exporters.blender_scene(content, list(best.values()), take.export_folder)
-    files.write_atomic(take.export_folder / f"{SCENE_SCRIPT}.py", script)
+    path = take.export_folder / f"{SCENE_SCRIPT}.py"
+    files.write_atomic(path, script)
+    return path
 
 
 def _plates(take: Take) -> tuple[exporters.Plate, ...]:

@@ -249,11 +249,11 @@ def export(take: Take, settings: Settings, progress: Progress) -> Outcome:
                 target = take.export_folder / person.name
                 written += exporters.export(content, target, format=name, **options)
         if settings.export.cameras and take.cameras_file.is_file():
-            write_scene(take, dressed(take, people, settings.export), written)
-        return Outcome()
+            written.append(write_scene(take, dressed(take, people, settings.export), written))
+        return Outcome(files=tuple(sorted(written)))
 
     outcome = unless_fresh(take.record, stage, f"{take.name} export", work)
-    return outcome + Outcome(files=tuple(take.export_files()))
+    return outcome if outcome.files else outcome + Outcome(files=tuple(take.export_files()))
 
 
 def _export_points(take: Take, settings: Settings) -> Outcome:

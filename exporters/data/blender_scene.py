@@ -19,14 +19,20 @@ def set_rate(scene: bpy.types.Scene) -> None:
 
 
 def add_character(path: Path) -> int:
-    """Import one file; returns the frame that its motion begins at, on which importers do not agree."""
-    before = set(bpy.data.actions)
+    """Import one file; returns the frame that its motion begins at, on which importers do not agree.
+
+    Cameras that travel in the file go: the scene gets its own, with the footage behind them.
+    """
+    before, objects = set(bpy.data.actions), set(bpy.data.objects)
     if path.suffix == ".fbx" and hasattr(bpy.ops.wm, "fbx_import"):
         bpy.ops.wm.fbx_import(filepath=str(path))
     elif path.suffix == ".fbx":
         bpy.ops.import_scene.fbx(filepath=str(path))
     else:
         bpy.ops.import_scene.gltf(filepath=str(path))
+    for item in set(bpy.data.objects) - objects:
+        if item.type == "CAMERA":
+            bpy.data.objects.remove(item)
     starts = [action.frame_range[0] for action in bpy.data.actions if action not in before]
     return round(min(starts, default=1))
 

@@ -60,11 +60,11 @@ def run_in_blender(script: Path, folder: Path) -> dict[str, object]:
 def test_the_character_lies_over_the_footage(suffix: str, take: Take, studio: Studio, tmp_path: Path) -> None:
     folder = take.plates[0].path.parent / f"export{suffix}"
     folder.mkdir()
-    # The cameras come from the script alone.
-    files = export(replace(take, cameras=None), folder, format=suffix[1:])
+    files = export(take, folder, format=suffix[1:])  # the cameras travel in it, and must not come twice
     script = folder / "blender_scene.py"
     script.write_bytes(blender_scene(take, files, folder))
     facts = run_in_blender(script, tmp_path)
+    assert sorted(facts["cameras"]) == sorted(plate.camera for plate in take.plates)  # type: ignore[call-overload]
     assert facts["rate_hz"] == pytest.approx(studio.rate_hz, rel=1e-6)
     first, last = facts["frames"]  # type: ignore[misc]
     assert last - first + 1 == len(take.characters[0].motion.time_s)
