@@ -9,7 +9,7 @@ from typing import Any
 
 from calibration import Cameras
 from calibration.boards.board import Board
-from calibration.boards.search import suggest_board
+from calibration.boards.search import board_differences, suggest_board
 from calibration.boards.selection import coverage, usable_views
 from calibration.checks.case import Footage
 from calibration.checks.table import judge
@@ -24,6 +24,7 @@ from mocap.progress import Progress, silent
 from mocap.settings import BoardSettings, CalibrateSettings
 from mocap.threads import one_thread
 from mocap.video import Clip
+from mocap.world import measured
 
 _SUGGEST_IMAGES = 10
 """Images of a clip that other boards are tried on."""
@@ -106,6 +107,7 @@ def calibrate(
     board: BoardSettings,
     settings: CalibrateSettings | None = None,
     stored: Cameras | None = None,
+    distances_m: Mapping[str, float] | None = None,
     progress: Progress = silent,
 ) -> tuple[Cameras, CalibrateSummary]:
     """Calibrate the cameras of the extrinsics clips.
@@ -118,6 +120,7 @@ def calibrate(
         board: the printed board.
         settings: how.
         stored: an older calibration of these cameras, which tells swapped files and changed lenses.
+        distances_m: distances between lenses by a tape, as in ``WorldSettings``: they check the scale.
         progress: told of long work.
 
     Raises:
@@ -150,7 +153,8 @@ def calibrate(
         with_markers={name: found.num_with_markers for name, found in together.items()},
     )
     with one_thread():
-        verdict = judge(rig, footage, stored=stored, max_rms_px=settings.max_rms_px)
+        lengths = measured(rig.cameras, distances_m or {})
+        verdict = judge(rig, footage, stored=stored, measured_m=lengths, max_rms_px=settings.max_rms_px)
     page = calibration_report_html(rig, verdict, footage)
     details = calibration_report(rig, verdict, footage)
     return rig.cameras, _summarise(rig, verdict, together, size_px, details, page)
@@ -200,7 +204,8 @@ def _check_found(clips: Mapping[str, Clip], footage: Mapping[str, BoardFootage],
     other = suggest_board(sample_images(clips[best], _SUGGEST_IMAGES), board)
     if other is not None:
         raise InputError(
-            "these clips show another board than [board] of session.toml describes",
+            "these clips show another board than [board] of session.toml describes: "
+            + "; ".join(board_differences(board, other)),
             where=clips[best].path.parent,
             todo=f"set {_difference(board, other)} there",
         )
@@ -218,7 +223,8 @@ def _difference(board: Board, other: Board) -> str:
     changes: list[str] = []
     for key, value in asdict(other).items():
         if value != asdict(board)[key]:
-            text = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+            plain_value = list(value) if isinstance(value, tuple) else value
+            text = str(value).lower() if isinstance(value, bool) else repr(plain_value).replace("'", '"')
             changes.append(f"{key} = {text}")
     return ", ".join(changes)
 

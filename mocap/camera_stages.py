@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mocap import cameras_file, take_stages
 from mocap.errors import InputError
@@ -17,6 +17,11 @@ from mocap.settings import Settings
 from mocap.stages import Stage, State
 from mocap.take import Take
 
+if TYPE_CHECKING:
+    from calibration import Cameras
+
+_SAME_RIG = 0.01
+"""Distances between cameras that differ by less are those of one calibration, its scale set later or not."""
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +56,7 @@ def calibrate_from_board(session: Session, settings: Settings, progress: Progres
             board=settings.board,
             settings=settings.calibrate,
             stored=stored,
+            distances_m=settings.world.distances_m,
             progress=progress,
         )
         report = summary.report()
@@ -70,13 +76,18 @@ def calibrate_from_people(
     """Cameras and clocks from the people of a take, without a board; lenses of ``cameras.toml`` are kept."""
     from mocap.calibrate_people import calibrate_from_take
     from mocap.threads import one_thread
+    from mocap.world import between
 
     outcome, keypoints = _keypoints(take, settings, progress)
     lenses = session.load_cameras() if session.cameras_file.is_file() else None
     clock = take.load_clock() if take.sync_file.is_file() else None
+    distance = None
+    for pair, tape_m in settings.world.distances_m.items():
+        distance = (*between(pair, tuple(keypoints)), tape_m)
+        break
     with one_thread():
         cameras, found, summary = calibrate_from_take(
-            keypoints, lenses=lenses, clock=clock, height_m=height_m, progress=progress
+            keypoints, lenses=lenses, clock=clock, height_m=height_m, distance=distance, progress=progress
         )
     report = summary.report() | {"from_take": take.name}
     session.save_calibration_report(report)
@@ -99,8 +110,15 @@ def refine_from_take(session: Session, take: Take, settings: Settings, progress:
     if not take.sync_file.is_file():
         outcome += take_stages.sync(take, settings, progress)
     progress("refine cameras", 0, 1)
+    cameras = session.load_cameras()
     with one_thread():
-        refined = solve(session.load_cameras(), keypoints, take.load_clock(), settings=settings.reconstruct)
+        refined = solve(
+            cameras,
+            keypoints,
+            take.load_clock(),
+            settings=settings.reconstruct,
+            pose_std=_pose_std(session, cameras),
+        )
     progress("refine cameras", 1, 1)
     summary = refined.summary
     report = plain(dataclasses.asdict(summary)) | {"from_take": take.name}
@@ -114,6 +132,24 @@ def refine_from_take(session: Session, take: Take, settings: Settings, progress:
     return outcome + Outcome(
         done=(f"refine cameras from {take.name}",), summary={"refine": report}, usable=summary.usable
     )
+
+
+def _pose_std(session: Session, cameras: Cameras) -> tuple[dict[str, float], dict[str, float]] | None:
+    """What the board calibration says of its cameras, metres and degrees; None for cameras from elsewhere."""
+    import torch
+
+    places = session.load_calibration_report().get("places", {})
+    if set(cameras.names) - set(places):
+        return None
+    known = [places[name] for name in cameras.names]
+    told = torch.tensor([place["position_m"] for place in known], dtype=torch.float64)
+    # The world may have been moved since; how the cameras stand to each other has not.
+    apart, then = torch.pdist(cameras.centers_world), torch.pdist(told)
+    if not torch.allclose(apart, then, rtol=_SAME_RIG, atol=0.0):
+        return None
+    metres = {name: place["pose_std_m"] for name, place in zip(cameras.names, known, strict=True)}
+    degrees = {name: place["turn_std_deg"] for name, place in zip(cameras.names, known, strict=True)}
+    return metres, degrees
 
 
 def _keypoints(take: Take, settings: Settings, progress: Progress) -> tuple[Outcome, dict[str, Any]]:

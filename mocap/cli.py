@@ -68,6 +68,7 @@ def board(
     out: Annotated[Path, typer.Option(help="The PDF to write.")] = Path("board.pdf"),
     session: Annotated[Path | None, typer.Option(help="Print the board of this session.")] = None,
     page: Annotated[str, typer.Option(help="A4, A3 or letter.")] = "A4",
+    overlap: Annotated[float, typer.Option(help="Strips that the pages of a large board share, mm.")] = 8.0,
     overrides: Overrides = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -75,7 +76,7 @@ def board(
     """Write a printable board, true to scale."""
     from mocap.commands import board as make
 
-    made = make(out, session=session, page=page, overrides=overrides or ())
+    made = make(out, session=session, page=page, overlap_mm=overlap, overrides=overrides or ())
     return _say(
         as_json,
         made,
@@ -99,6 +100,10 @@ def calibrate(
     align: Annotated[
         Path | None, typer.Option(help="Cameras of an older calibration, whose world is taken over.")
     ] = None,
+    distance: Annotated[
+        list[str] | None,
+        typer.Option(metavar='"CAM1 CAM2=M"', help="Metres between two cameras' lenses, for the scale."),
+    ] = None,
     overrides: Overrides = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -109,6 +114,10 @@ def calibrate(
     settings = list(overrides or ())
     if align is not None:
         settings.append(f"world.align={json.dumps(str(align.absolute()))}")
+    if distance:
+        pairs = (text.rpartition("=") for text in distance)
+        lengths = ", ".join(f"{json.dumps(pair.strip())} = {metres}" for pair, _, metres in pairs)
+        settings.append(f"world.distances_m={{{lengths}}}")
     outcome = work(
         session,
         from_take=from_take,

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def board(
-    out: Path, *, session: Path | None = None, page: str = "A4", overrides: Iterable[str] = ()
+    out: Path,
+    *,
+    session: Path | None = None,
+    page: str = "A4",
+    overlap_mm: float = 8.0,
+    overrides: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Write a printable board, true to scale, as a PDF.
 
@@ -24,6 +29,7 @@ def board(
         out: the file to write; an existing one is replaced.
         session: take the board from this session's settings.
         page: A4, A3 or letter; a board that is larger is tiled over several pages.
+        overlap_mm: width of the strips that such pages share, to be glued.
         overrides: settings as ``board.key=value``.
     """
     from calibration.boards.board import Board
@@ -31,7 +37,7 @@ def board(
 
     settings = Session.open(session).load_settings() if session else Settings()
     wanted = with_overrides(settings, overrides).board
-    files.write_atomic(out, board_pdf(Board(**vars(wanted)), page=page))
+    files.write_atomic(out, board_pdf(Board(**vars(wanted)), page, overlap_mm=overlap_mm))
     return {"file": str(out), **vars(wanted)}
 
 

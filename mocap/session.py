@@ -152,6 +152,11 @@ class Session:
         if page:
             files.write_atomic(self.calibration_report_file.with_suffix(".html"), page.encode())
 
+    def load_calibration_report(self) -> dict[str, Any]:
+        """Read ``calibration/report.json``; empty where there is none."""
+        path = self.calibration_report_file
+        return files.read_json(path, _REPORT, 1) if path.is_file() else {}
+
 
 def settings_text(name: str, settings: Settings) -> str:
     """A ``session.toml`` that explains itself: the board as it is, other defaults commented out."""

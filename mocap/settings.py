@@ -41,6 +41,8 @@ class BoardSettings:
     """White markers on black."""
     legacy: bool = False
     """The pattern of OpenCV before 4.6 (even number of rows begins with a marker)."""
+    marker_ids: tuple[int, ...] = ()
+    """Numbers of the markers row by row, -1 where a place has none; [] for 0, 1, 2 and so on."""
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,11 @@ def place(cameras: Cameras, settings: WorldSettings, older: Cameras | None) -> t
             },
         }
         return found.cameras, told
-    for pair, true_m in settings.distances_m.items():
-        first, second = _words(pair, "world.distances_m", "cam1 cam2", cameras.names, cameras.names)
-        measured_m = float((cameras[first].centers_world - cameras[second].centers_world).norm())
-        cameras = scaled_by(measured_m, true_m).cameras(cameras)
-        told["scale"] = true_m / measured_m
+    if both := measured(cameras, settings.distances_m):
+        # Least squares of the tape's errors: long distances count for more.
+        ours2, product = sum(ours**2 for ours, _ in both), sum(ours * tape for ours, tape in both)
+        cameras = scaled_by(ours2, product).cameras(cameras)
+        told["scale"] = product / ours2
     if settings.heights_m:
         floor = from_heights(cameras, settings.heights_m)
         cameras = floor.world_from_rig.cameras(cameras)
@@ -55,6 +55,30 @@ def place(cameras: Cameras, settings: WorldSettings, older: Cameras | None) -> t
     if (settings.x, settings.up) != ("x", "z"):
         cameras = turned(settings.x, settings.up).cameras(cameras)
     return cameras, told
+
+
+def between(pair: str, names: tuple[str, ...]) -> tuple[str, str]:
+    """The two cameras of a key of ``world.distances_m``.
+
+    Raises:
+        ConfigError: it names no two cameras.
+    """
+    return _words(pair, "world.distances_m", "cam1 cam2", names, names)
+
+
+def measured(cameras: Cameras, distances_m: Mapping[str, float]) -> list[tuple[float, float]]:
+    """Distances between lenses in the calibrated world, each beside the same by a tape, metres.
+
+    Raises:
+        ConfigError: a key that names no two cameras, or a distance that is not positive.
+    """
+    both: list[tuple[float, float]] = []
+    for pair, tape_m in distances_m.items():
+        first, second = between(pair, cameras.names)
+        if tape_m <= 0:
+            raise ConfigError(f"world.distances_m {pair!r} is {tape_m:g} m", todo="write what the tape says")
+        both.append((float((cameras[first].centers_world - cameras[second].centers_world).norm()), tape_m))
+    return both
 
 
 def _alone(settings: WorldSettings) -> None:

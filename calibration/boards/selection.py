@@ -43,7 +43,7 @@ def choose_views(
     views = usable_views(views)
     if len(views) <= count:
         return views
-    features = np.stack([_appearance(view, board, size_px) for view in views])
+    features = _appearances(views, board, size_px)
     chosen = [int(np.argmax([len(view.ids) for view in views]))]
     distance = np.linalg.norm(features - features[chosen[0]], axis=-1)
     while len(chosen) < count:
@@ -124,35 +124,54 @@ def _worth(
 
 def coverage(views: Sequence[BoardView], size_px: Mapping[str, tuple[int, int]]) -> dict[str, float]:
     """Part of every camera's image, in cells of a grid, in which a corner was seen."""
-    cells: dict[str, set[tuple[str, int, int]]] = {name: set() for name in size_px}
-    for view in views:
-        cells[view.camera].update(_cells(view, size_px))
-    return {name: len(seen) / (_GRID[0] * _GRID[1]) for name, seen in cells.items()}
+    seen = {name: np.zeros(_GRID, dtype=bool) for name in size_px}
+    for name in size_px:
+        own = [view.xy_px.numpy() for view in views if view.camera == name]
+        if own:
+            seen[name][tuple(_cell(np.concatenate(own), size_px[name]).T)] = True
+    return {name: float(cells.mean()) for name, cells in seen.items()}
 
 
 def _cells(view: BoardView, size_px: Mapping[str, tuple[int, int]]) -> list[tuple[str, int, int]]:
-    part = (view.xy_px.numpy() + 0.5) / np.asarray(size_px[view.camera]) * _GRID
-    inside = np.unique(np.clip(part.astype(int), 0, np.asarray(_GRID) - 1), axis=0)
+    inside = np.unique(_cell(view.xy_px.numpy(), size_px[view.camera]), axis=0)
     return [(view.camera, int(x), int(y)) for x, y in inside]
 
 
-def _appearance(view: BoardView, board: Board, size_px: tuple[int, int]) -> NDArray[np.float64]:
-    """Where the board is in the image, how large, and how foreshortened in which direction: (5,) numbers."""
-    xy = view.xy_px.numpy() / max(size_px)
-    at = board.corners_xyz[view.ids, :2].numpy() / max(board.size_m)
+def _cell(xy_px: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.int64]:
+    """(N, 2) the cells of the grid that (N, 2) pixels lie in, the outermost ones beyond the image."""
+    part = (xy_px + 0.5) / np.asarray(size_px) * _GRID
+    return np.clip(part.astype(np.int64), 0, np.asarray(_GRID) - 1)
+
+
+def _appearances(views: Sequence[BoardView], board: Board, size_px: tuple[int, int]) -> NDArray[np.float64]:
+    """(V, 5) where the board is in the image, how large, and how foreshortened in which direction."""
+    owner = np.repeat(np.arange(len(views)), [len(view.ids) for view in views])
+    xy = np.concatenate([view.xy_px.numpy() for view in views]) / max(size_px)
+    ids = np.concatenate([view.ids.numpy() for view in views])
+    at = board.corners_xyz[:, :2].numpy()[ids] / max(board.size_m)
+    count = np.bincount(owner)[:, None]
+
+    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums = np.zeros((len(views), *values.shape[1:]))
+        np.add.at(sums, owner, values)
+        return sums
+
+    middle = total(xy) / count
+    there = at - (total(at) / count)[owner]
     # The best affine map: its singular values are the scales along and across the tilt.
-    affine = np.linalg.lstsq(np.c_[at, np.ones(len(at))], xy, rcond=None)[0][:2].T
+    spread = total(there[:, :, None] * there[:, None]) + 1e-9 * np.eye(2)
+    affine = total((xy - middle[owner])[:, :, None] * there[:, None]) @ np.linalg.inv(spread)
     left, scales, _ = np.linalg.svd(affine)
-    along, across = np.log(np.maximum(scales, 1e-6))
-    angle = 2.0 * np.arctan2(left[1, 0], left[0, 0])
-    tilt = min(along - across, 2.0)
-    middle = xy.mean(0)
-    return np.array(
+    along, across = np.log(np.maximum(scales, 1e-6)).T
+    angle = 2.0 * np.arctan2(left[:, 1, 0], left[:, 0, 0])
+    tilt = np.minimum(along - across, 2.0)
+    return np.stack(
         [
-            2.0 * middle[0],
-            2.0 * middle[1],
+            2.0 * middle[:, 0],
+            2.0 * middle[:, 1],
             0.5 * (along + across),
             tilt * np.cos(angle),
             tilt * np.sin(angle),
-        ]
+        ],
+        -1,
     )

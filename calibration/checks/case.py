@@ -14,10 +14,13 @@ from calibration.boards.board import Board
 from calibration.boards.detection import BoardView
 from calibration.cameras import Cameras
 from calibration.rig.calibrate import CameraResiduals, RigCalibration
+from calibration.rig.schur import POSE
 from calibration.rig.score import CornerErrors
 
 _WIDTH_PX = 1280.0
 """Limits in pixels are meant for images of this width."""
+_PARTS = (slice(0, 3), slice(3, 6))
+"""Place and turn in the tangent of a pose."""
 _REACH_S = 1.0
 """Board poses further apart than this say nothing of its motion between them."""
 
@@ -126,6 +129,19 @@ class Case:
         # cam_from_world <- exp([rho, phi]) cam_from_world moves the centre by -R^T rho, whatever phi.
         part = self.rig.covariance[self.names.index(name), :3, :3]
         return math.sqrt(max(0.0, float(torch.linalg.eigvalsh(part)[-1])))
+
+    def pose_std(self, name: str) -> tuple[float, float]:
+        """How well a camera's centre (m) and direction (degrees) are known while its lens stays as it is.
+
+        Lens and pose trade with each other: whoever keeps the lens may move the camera by this much only.
+        """
+        whole = self.rig.covariance[self.names.index(name)]
+        scale = whole.diagonal().clamp(min=1e-300).rsqrt()
+        lens = scale[POSE:, None] * whole[POSE:, POSE:] * scale[POSE:]
+        inverse = scale[POSE:, None] * torch.linalg.pinv(lens, rtol=1e-9, hermitian=True) * scale[POSE:]
+        pose = whole[:POSE, :POSE] - whole[:POSE, POSE:] @ inverse @ whole[POSE:, :POSE]
+        std = [torch.linalg.eigvalsh(pose[part, part])[-1].clamp(min=0).sqrt() for part in _PARTS]
+        return float(std[0]), math.degrees(float(std[1]))
 
 
 def _placed(pose: Tensor, xyz_board: Tensor) -> Tensor:

@@ -42,29 +42,22 @@ def guess_focal(views: Sequence[BoardView], board: Board, size_px: tuple[int, in
         size_px: width and height of the image.
         model: ``pinhole`` or ``fisheye``.
     """
-    width = max(size_px)
+    width, part = max(size_px), torch.tensor(_WIDTHS, dtype=torch.float64)
     xy, xyz, seen = _padded(views, board)
-    middle = (torch.tensor(size_px, dtype=torch.float64) - 1.0) / 2.0
-    best = Guess(float(width), float("inf"))
-    flat = _homographies((xy - middle) / width, xyz, seen) if model == "pinhole" else None
-    for part in _WIDTHS:
-        focal_px = part * width
-        if flat is not None:
-            scale = torch.tensor([1.0 / part, 1.0 / part, 1.0], dtype=torch.float64)
-            column = scale[:, None] * flat
-        else:
-            camera = ideal_camera("guess", size_px, focal_px, model)
-            at = camera.undistort(xy.flatten(0, 1)[None])[0].reshape(xy.shape)
-            inside = seen & torch.isfinite(at).all(-1)
-            column = _homographies(torch.where(inside[..., None], at, 0.0), xyz, inside)
-        one, other = column[:, :, 0], column[:, :, 1]
-        sides = one.norm(dim=-1), other.norm(dim=-1)
-        bent = ((one * other).sum(-1) / (sides[0] * sides[1])).square() + (sides[0] / sides[1]).log().square()
-        misfit = float(bent.nan_to_num(nan=_CLAMP).clamp(max=_CLAMP).mean()) + 1e-5
-        misfit *= 1.0 + _ORDINARY * float(torch.tensor(part).log().square())
-        if misfit < best.misfit:
-            best = Guess(focal_px, misfit)
-    return best
+    if model == "pinhole":
+        middle = (torch.tensor(size_px, dtype=torch.float64) - 1.0) / 2.0
+        flat = _homographies((xy - middle) / width, xyz, seen)
+        scale = torch.stack([1.0 / part, 1.0 / part, torch.ones_like(part)], -1)
+        column = scale[:, None, :, None] * flat
+    else:
+        column = torch.stack([_seen_by_fisheye(xy, xyz, seen, size_px, focal * width) for focal in _WIDTHS])
+    one, other = column[..., 0], column[..., 1]  # (W, V, 3)
+    sides = one.norm(dim=-1), other.norm(dim=-1)
+    bent = ((one * other).sum(-1) / (sides[0] * sides[1])).square() + (sides[0] / sides[1]).log().square()
+    misfit = bent.nan_to_num(nan=_CLAMP).clamp(max=_CLAMP).mean(-1) + 1e-5
+    misfit = misfit * (1.0 + _ORDINARY * part.log().square())
+    best = int(misfit.argmin())
+    return Guess(_WIDTHS[best] * width, float(misfit[best]))
 
 
 def ideal_camera(name: str, size_px: tuple[int, int], focal_px: float, model: str = "pinhole") -> Cameras:
@@ -79,6 +72,16 @@ def ideal_camera(name: str, size_px: tuple[int, int], focal_px: float, model: st
         cam_from_world=torch.eye(4, dtype=torch.float64)[None],
         model=model,
     )
+
+
+def _seen_by_fisheye(
+    xy: Tensor, xyz: Tensor, seen: Tensor, size_px: tuple[int, int], focal_px: float
+) -> Tensor:
+    """(V, 3, 3) homographies to the image plane that a pinhole camera in the fisheye's place would have."""
+    camera = ideal_camera("guess", size_px, focal_px, "fisheye")
+    at = camera.undistort(xy.flatten(0, 1)[None])[0].reshape(xy.shape)
+    inside = seen & torch.isfinite(at).all(-1)
+    return _homographies(torch.where(inside[..., None], at, 0.0), xyz, inside)
 
 
 def _padded(views: Sequence[BoardView], board: Board) -> tuple[Tensor, Tensor, Tensor]:

@@ -58,7 +58,7 @@ _WIDE = 0.6
 _RECTILINEAR = 0.4
 """Focal lengths below this part of the image's width, more than 100 degrees across, are odd for lenses that
 keep straight lines straight, and usual for fisheyes."""
-_QUICK = BundleOptions(tolerance=1e-4, max_iterations=12, rounds=2)
+_QUICK = BundleOptions(tolerance=1e-4, max_iterations=12, rounds=2, uncertainty=False)
 """How trials are solved."""
 
 
@@ -215,17 +215,18 @@ def _problem(
     least: int,
 ) -> tuple[Problem, dict[str, list[BoardView]]]:
     """All lenses in one problem, every view with a pose of its own; and the views that allow one."""
-    kept: dict[str, list[BoardView]] = {}
+    kept: dict[str, list[BoardView]] = {name: [] for name in views}
     numbered: list[BoardView] = []
     poses: dict[int, Tensor] = {}
-    for name, some in views.items():
-        kept[name] = []
-        for view, both in zip(some, planar_poses(some, guesses[name], board), strict=True):
-            if both:
-                kept[name].append(view)
-                poses[len(numbered)] = both[0].cam_from_board
-                numbered.append(replace(view, frame=len(numbered)))
-        if len(kept[name]) < least:
+    every = [view for some in views.values() for view in some]
+    guessed = _joined([guesses[name] for name in views])
+    for view, both in zip(every, planar_poses(every, guessed, board), strict=True):
+        if both:
+            kept[view.camera].append(view)
+            poses[len(numbered)] = both[0].cam_from_board
+            numbered.append(replace(view, frame=len(numbered)))
+    for name, some in kept.items():
+        if len(some) < least:
             raise CalibrationError(
                 f"camera {name}: no pose explains what it saw; check the board's columns and rows"
             )
@@ -235,23 +236,29 @@ def _problem(
 
 
 def _batch(each: Sequence[Cameras], kinds: Sequence[LensKind]) -> tuple[Cameras, Tensor]:
-    width = max(kind.width for kind in kinds)
+    """Cameras described by their kinds, and (C, 4 + D) what may change."""
     parts = [as_kind(camera, kind) for camera, kind in zip(each, kinds, strict=True)]
+    cameras = _joined([camera for camera, _ in parts])
+    width = FIRST + cameras.distortion.shape[1]
+    free = [torch.nn.functional.pad(one, (0, width - one.shape[1])) for _, one in parts]
+    return cameras, torch.cat(free)
 
-    def padded(values: Tensor) -> Tensor:
-        missing = width + (FIRST if values.dtype == torch.bool else 0) - values.shape[1]
-        return torch.nn.functional.pad(values, (0, missing))
 
-    cameras = Cameras(
-        names=tuple(camera.names[0] for camera in each),
-        size_px=torch.cat([camera.size_px for camera, _ in parts]),
-        focal_px=torch.cat([camera.focal_px for camera, _ in parts]),
-        center_px=torch.cat([camera.center_px for camera, _ in parts]),
-        distortion=torch.cat([padded(camera.distortion) for camera, _ in parts]),
-        cam_from_world=torch.cat([camera.cam_from_world for camera, _ in parts]),
-        model=tuple(kind.model for kind in kinds),
+def _joined(each: Sequence[Cameras]) -> Cameras:
+    """Cameras as one batch, as many coefficients as the one with the most has."""
+    width = max(camera.distortion.shape[1] for camera in each)
+    pad = torch.nn.functional.pad
+    return Cameras(
+        names=tuple(name for camera in each for name in camera.names),
+        size_px=torch.cat([camera.size_px for camera in each]),
+        focal_px=torch.cat([camera.focal_px for camera in each]),
+        center_px=torch.cat([camera.center_px for camera in each]),
+        distortion=torch.cat(
+            [pad(camera.distortion, (0, width - camera.distortion.shape[1])) for camera in each]
+        ),
+        cam_from_world=torch.cat([camera.cam_from_world for camera in each]),
+        model=tuple(model for camera in each for model in camera.model),
     )
-    return cameras, torch.cat([padded(free) for _, free in parts])
 
 
 def _choose_kinds(
@@ -376,6 +383,8 @@ def _poses_first(problem: Problem, options: BundleOptions) -> Problem:
     """A start for the whole lens: focal length and first radial term alone, which any views determine."""
     free = torch.zeros_like(problem.free_lens)
     free[:, [0, 1, FIRST]] = True
-    quick = replace(options, tolerance=max(options.tolerance, 1e-4), max_iterations=15, rounds=2)
+    quick = replace(
+        options, tolerance=max(options.tolerance, 1e-4), max_iterations=15, rounds=2, uncertainty=False
+    )
     bundle = adjust(replace(problem, free_lens=free), quick)
     return replace(problem, cameras=bundle.cameras, world_from_board=bundle.world_from_board)

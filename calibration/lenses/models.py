@@ -73,6 +73,20 @@ def as_kind(cameras: Cameras, kind: LensKind, rows: Tensor | None = None) -> tup
     return replace(cameras, distortion=torch.where(rows[:, None], 0.0, k), model=model), free
 
 
+def open_terms(cameras: Cameras, free_lens: Tensor) -> Tensor:
+    """(C, 4 + D) bool, the lens parameters that footage was asked for and those that it could not tell.
+
+    A term that was set to 0 because footage could not tell it is as unknown as before: what is known of the
+    others has to allow for it. Lenses of which nothing is free are known.
+    """
+    width = free_lens.shape[1] - FIRST
+    usual = torch.zeros_like(free_lens)
+    for row, model in enumerate(cameras.model):
+        kind = FISHEYE if model == "fisheye" else USUAL
+        usual[row, [FIRST + column for column in kind.free if column < width]] = True
+    return free_lens | (usual & free_lens.any(1, keepdim=True))
+
+
 def folds(cameras: Cameras) -> Tensor:
     """(C,) bool, whether a camera's distortion folds back somewhere in its image.
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from calibration.cameras import Cameras
 
+_FISHEYE_EDGE = 1.4
+"""Angle from the axis, radians, up to which a fisheye's image is thought of."""
+
 
 @dataclass(frozen=True)
 class LensPrior:
@@ -34,6 +37,10 @@ class LensPrior:
     """k4, k5, k6."""
     fisheye: float = 0.1
     """Each of the four coefficients of a fisheye."""
+    edge: float = 0.3
+    """How much faster or slower the image grows at its corner than the ideal one, in parts of it: at -1 it
+    folds. Wide lenses that are sold are at -0.5, ordinary ones within 0.15. Terms that boards in the middle
+    of the image leave open do not run away with it."""
 
 
 def prior_rows(cameras: Cameras, prior: LensPrior) -> tuple[Tensor, Tensor]:
@@ -58,5 +65,22 @@ def prior_rows(cameras: Cameras, prior: LensPrior) -> tuple[Tensor, Tensor]:
     aspect = torch.zeros(count, 1, width, dtype=torch.float64)
     aspect[:, 0, 0] = 1.0 / (prior.aspect * focal)
     aspect[:, 0, 1] = -aspect[:, 0, 0]
-    rows = torch.cat([torch.diag_embed(1.0 / std), aspect], 1)
-    return rows, torch.cat([ideal / std, torch.zeros(count, 1, dtype=torch.float64)], 1)
+    edge = _edge_growth(cameras)[:, None] / prior.edge
+    rows = torch.cat([torch.diag_embed(1.0 / std), aspect, edge], 1)
+    return rows, torch.cat([ideal / std, torch.zeros(count, 2, dtype=torch.float64)], 1)
+
+
+def _edge_growth(cameras: Cameras) -> Tensor:
+    """(C, 4 + D) how the radial terms change the growth of the image at its corner; 0 for quotients."""
+    focal, k = cameras.focal_px.mean(-1), cameras.distortion
+    radius2 = (0.5 * cameras.size_px.norm(dim=-1) / focal).square()
+    fisheye = torch.tensor([model == "fisheye" for model in cameras.model])
+    radius2 = torch.where(fisheye, radius2.clamp(max=_FISHEYE_EDGE**2), radius2)
+    growth = torch.zeros(len(cameras), 4 + k.shape[-1], dtype=torch.float64)
+    powers = torch.stack([(2 * n + 1) * radius2**n for n in range(1, 5)], -1)
+    pinhole = [column for column in (0, 1, 4) if column < k.shape[-1]]
+    growth[:, [4 + column for column in pinhole]] = powers[:, : len(pinhole)]
+    growth[fisheye] = 0.0
+    growth[fisheye, 4:8] = powers[fisheye, : k.shape[-1]]
+    growth[(k[:, 5:8] != 0).any(-1)] = 0.0
+    return growth

@@ -68,6 +68,8 @@ def calibration_report(
             name: {
                 "position_m": rig.cameras.centers_world[row].tolist(),
                 "std_m": _plain(case.spread_m(name)),
+                "pose_std_m": _plain(case.pose_std(name)[0]),
+                "turn_std_deg": _plain(case.pose_std(name)[1]),
             }
             for row, name in enumerate(case.names)
         },

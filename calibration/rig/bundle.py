@@ -22,11 +22,13 @@ from torch import Tensor
 from calibration.boards.board import Board
 from calibration.boards.detection import BoardView
 from calibration.cameras import Cameras
+from calibration.lenses.models import open_terms
 from calibration.lenses.prior import LensPrior, prior_rows
 from calibration.levenberg import descend
 from calibration.rig.mirror import mirrored
 from calibration.rig.observations import Noise, Observations, collect, measure_noise
 from calibration.rig.schur import POSE, Linearised, NormalEquations, inverse_of, normal_equations
+from calibration.rig.uncertainty import in_common, own_parts
 
 _MISSED_SIGMAS = 100.0
 """Price, in standard deviations, of a corner that the camera cannot see: more than any that it sees badly."""
@@ -60,6 +62,10 @@ class BundleOptions:
     """Rounds, each with the noise that the one before it showed; from the third on outliers are left out."""
     tolerance: float = 1e-7
     """Relative decrease of the cost that ends the last round."""
+    least: float = 0.01
+    """Decrease of the cost that ends it as well, half a squared standard deviation: of no consequence."""
+    uncertainty: bool = True
+    """Work out the covariance; a solve that another one follows can do without."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,8 @@ def adjust(problem: Problem, options: BundleOptions | None = None) -> Bundle:
             use = seen.seen & (error < options.reject_sigmas * noise.per_corner(seen))
         enough = options.tolerance * _CLOSER ** (round_ + 1 - options.rounds)
         enough = max(options.tolerance, min(_ROUGH, enough))
-        problem, more, converged = _Solver(problem, use, noise, options).run(enough, options.max_iterations)
+        solver = _Solver(problem, use, noise, options)
+        problem, more, converged = solver.run(enough, options.max_iterations)
         if round_ == 0 and options.turn_over:
             problem = _turned_over(problem, use, noise, options)
         steps += more
@@ -263,20 +270,27 @@ class _Solver:
             return lambda damping: self._stepped(problem, *system.solve(damping, self.free))
 
         problem, descent = descend(
-            self.problem, self._cost, stepper, tolerance=tolerance, max_steps=max_steps
+            self.problem,
+            self._cost,
+            stepper,
+            tolerance=tolerance,
+            max_steps=max_steps,
+            least=self.options.least,
         )
         return problem, descent.steps, descent.converged
 
     def covariance(self) -> Tensor:
         """(C, P, P) of each camera's parameters, rows of fixed ones 0."""
-        count = len(self.problem.cameras)
-        whole = torch.zeros(len(self.free), len(self.free), dtype=torch.float64)
-        if self.free.any():
-            rows = torch.nonzero(self.free)[:, 0]
-            reduced, _ = self._system(self.problem).reduced(0.0, self.free)
+        problem = self.problem
+        lens = open_terms(problem.cameras, problem.free_lens & self.options.uncertainty)
+        pose = problem.free_pose & self.options.uncertainty
+        free = torch.cat([pose[:, None].expand(-1, POSE), lens], 1).flatten()
+        whole = torch.zeros(len(free), len(free), dtype=torch.float64)
+        if free.any():
+            rows = torch.nonzero(free)[:, 0]
+            reduced, _ = self._system(problem).reduced(0.0, free)
             whole[rows[:, None], rows] = inverse_of(reduced)
-        blocks = whole.reshape(count, -1, count, whole.shape[0] // count)
-        return blocks[torch.arange(count), :, torch.arange(count)]
+        return own_parts(in_common(whole, problem.cameras), len(problem.cameras))
 
     def board_cost(self, problem: Problem) -> Tensor:
         """(F,) what the corners of every board pose add to the cost."""

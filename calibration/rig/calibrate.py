@@ -201,17 +201,23 @@ def calibrate_rig(
     lenses = _lenses(rig_views, lens_views, own, board, size_px, options)
     work: Clockwork | None = None
     shift = {name: Shift(0.0, 1.0, 0.0) for name in names}
+    step_s = frame_step_s(rig_views) if options.clocks else 0.0
     if options.clocks:
-        step_s = frame_step_s(rig_views)
         shift = _shifts(rig_views, lenses, board, step_s, options)
-        shift_s = {name: one.shift_s for name, one in shift.items()}
-        rig_views = associate(rig_views, shift_s, step_s)
-        work = Clockwork(shift_s, step_s, options.time)
         time_s = None
-    chosen = choose_frames(rig_views, size_px, options.max_frames, window=6 if options.clocks else 1)
-    some = _of_frames(rig_views, chosen)
-    solve = partial(solve_rig, lenses=lenses, own=own, board=board, clockwork=work)
-    final = solve(some, options=options.bundle)
+    for again in (True, False):
+        if options.clocks:
+            shift_s = {name: one.shift_s for name, one in shift.items()}
+            rig_views = associate(rig_views, shift_s, step_s)
+            work = Clockwork(shift_s, step_s, options.time)
+        chosen = choose_frames(rig_views, size_px, options.max_frames, window=6 if options.clocks else 1)
+        some = _of_frames(rig_views, chosen)
+        solve = partial(solve_rig, lenses=lenses, own=own, board=board, clockwork=work)
+        final = solve(some, options=options.bundle)
+        nearer = _nearer(shift, final, 0.5 * step_s)
+        if not again or nearer == shift:
+            break
+        shift = nearer
     trial = _halves(some, solve, final, board, work, options) if work and options.halves else None
     single = _trial(rig_views, solve, board, chosen, options) if not work and options.halves else None
     clocks = {name: _clock(final, row, shift[name]) for row, name in enumerate(names)}
@@ -294,6 +300,21 @@ def _shifts(
     links = clock_links(views, cameras, board, step_s, options.max_shift_s)
     links = confirmed(links, usable_views(views), batch_of(lenses), board, step_s)
     return shifts(links, list(lenses), step_s)
+
+
+def _nearer(shift: Mapping[str, Shift], final: Solved, limit_s: float) -> dict[str, Shift]:
+    """The shifts, where a clock came out further off than neighbouring frames are apart the clock instead.
+
+    Views that were put together with those of other instants make a bad start: the solve that found out
+    is done again from a good one.
+    """
+    if final.timed is None:
+        return dict(shift)
+    offset_s = dict(zip(shift, final.timed.state.clock[:, 0].tolist(), strict=True))
+    return {
+        name: one._replace(shift_s=offset_s[name]) if abs(offset_s[name] - one.shift_s) > limit_s else one
+        for name, one in shift.items()
+    }
 
 
 def _of_frames(views: Sequence[BoardView], frames: Sequence[int] | set[int]) -> list[BoardView]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import cast
@@ -34,6 +34,8 @@ _AGREE_PART = 0.1
 """Camera positions closer than this part of the board's distance agree."""
 _FAR_PX = 50.0
 """Errors of a first guess beyond this say no more than this does."""
+_AT_ONCE = 64
+"""Frames whose boards are placed together."""
 
 
 @dataclass(frozen=True)
@@ -86,26 +88,13 @@ def first_poses(views: Sequence[BoardView], board: Board, cameras: Cameras) -> R
     frames = shared_frames(views)
     poses: dict[int, dict[str, list[PlanarPose]]] = defaultdict(dict)
     together = [view for some in frames.values() for view in some]
-    for view, both in _planar_poses_of_all(together, cameras, board):
+    each = planar_poses(together, cameras, board)
+    for view, both in zip(together, each, strict=True):
         poses[view.frame][view.camera] = both
     links, pairs = _relative_poses(poses, cameras.names)
     placed = _spanning_tree(links, cameras.names)
     posed = cameras.with_poses(torch.stack([placed[name] for name in cameras.names]))
-    boards = {
-        frame: best
-        for frame, some in frames.items()
-        if (best := place_board(some, [poses[frame][v.camera] for v in some], posed, board)) is not None
-    }
-    return RigStart(posed, boards, tuple(pairs))
-
-
-def _planar_poses_of_all(
-    views: Sequence[BoardView], cameras: Cameras, board: Board
-) -> Iterator[tuple[BoardView, list[PlanarPose]]]:
-    """Every view with the poses that it allows, camera by camera."""
-    for name in cameras.names:
-        own = [view for view in views if view.camera == name]
-        yield from zip(own, planar_poses(own, cameras[[name]], board), strict=True)
+    return RigStart(posed, place_boards(together, each, posed, board), tuple(pairs))
 
 
 def _relative_poses(
@@ -198,36 +187,57 @@ def _disconnected(links: Mapping[tuple[str, str], Relative], names: Sequence[str
     return CalibrationError(f"{what}; show it to neighbouring cameras together, and start all clips together")
 
 
-def place_board(
+def place_boards(
     views: Sequence[BoardView], poses: Sequence[Sequence[PlanarPose]], cameras: Cameras, board: Board
-) -> Tensor | None:
-    """The board pose, of all that single views allow, that all views together fit best.
+) -> dict[int, Tensor]:
+    """The board pose of every frame, of all that single views allow, that all its views together fit best.
 
     Args:
-        views: views of one board pose, by one camera or several.
+        views: views of board poses, one for each frame number, by one camera or several.
         poses: for each of them what ``planar_poses`` gave.
         cameras: posed cameras.
         board: the board.
 
     Returns:
-        (4, 4) world_from_board, metres; None where no view fixes a pose.
+        (4, 4) world_from_board by frame, metres; frames in which no view fixes a pose are left out.
     """
-    row = {name: i for i, name in enumerate(cameras.names)}
-    proposals = [
-        torch.linalg.inv(cameras.cam_from_world[row[view.camera]]) @ pose.cam_from_board
-        for view, both in zip(views, poses, strict=True)
-        for pose in both
-    ]
-    if not proposals:
-        return None
-    world_from_board = torch.stack(proposals)
+    by_frame: dict[int, list[int]] = defaultdict(list)
+    for row, view in enumerate(views):
+        by_frame[view.frame].append(row)
+    frames = sorted(by_frame)
+    best: dict[int, Tensor] = {}
+    for start in range(0, len(frames), _AT_ONCE):
+        part = [by_frame[frame] for frame in frames[start : start + _AT_ONCE]]
+        rows = [row for some in part for row in some]
+        best |= _placed([views[row] for row in rows], [poses[row] for row in rows], cameras, board)
+    return best
+
+
+def _placed(
+    views: Sequence[BoardView], poses: Sequence[Sequence[PlanarPose]], cameras: Cameras, board: Board
+) -> dict[int, Tensor]:
+    frame = torch.tensor([view.frame for view in views])
+    camera = torch.tensor([cameras.names.index(view.camera) for view in views])
+    owner = torch.tensor([row for row, both in enumerate(poses) for _ in both], dtype=torch.int64)
+    if not len(owner):
+        return {}
+    seen = torch.full((len(views), len(board.corners_xyz), 2), torch.nan, dtype=torch.float64)
+    for row, view in enumerate(views):
+        seen[row, view.ids] = view.xy_px
+    cam_from_board = torch.stack([pose.cam_from_board for both in poses for pose in both])
+    world_from_board = torch.linalg.inv(cameras.cam_from_world)[camera[owner]] @ cam_from_board
     corners = world_from_board[:, None, :3, :3] @ board.corners_xyz[:, :, None]
     xy, _ = cameras.project(corners[..., 0] + world_from_board[:, None, :3, 3])  # (H, C, N, 2)
-    misfit = torch.zeros(len(proposals), dtype=torch.float64)
-    for view in views:
-        error = (xy[:, row[view.camera]][:, view.ids] - view.xy_px).norm(dim=-1)
-        misfit += error.nan_to_num(nan=_FAR_PX).clamp(max=_FAR_PX).sum(-1)
-    return world_from_board[misfit.argmin()]
+    proposal, view = torch.nonzero(frame[owner][:, None] == frame, as_tuple=True)
+    error = (xy[proposal, camera[view]] - seen[view]).norm(dim=-1)
+    error = error.nan_to_num(nan=_FAR_PX).clamp(max=_FAR_PX)
+    error = torch.where(torch.isfinite(seen[view, :, 0]), error, 0.0).sum(-1)
+    misfit = torch.zeros(len(owner), dtype=torch.float64).index_add_(0, proposal, error).tolist()
+    best: dict[int, int] = {}
+    for row, number in enumerate(frame[owner].tolist()):
+        if number not in best or misfit[row] < misfit[best[number]]:
+            best[number] = row
+    return {number: world_from_board[row] for number, row in best.items()}
 
 
 def fit_boards(
@@ -242,13 +252,7 @@ def fit_boards(
         by_frame[view.frame].append(view)
     # A board at rest has hundreds of views: a few propose as well as all.
     few = {frame: some[:: max(1, len(some) // 8)] for frame, some in by_frame.items()}
-    poses: dict[int, list[list[PlanarPose]]] = defaultdict(list)
-    seen: dict[int, list[BoardView]] = defaultdict(list)
     chosen = [view for some in few.values() for view in some]
-    for view, both in _planar_poses_of_all(chosen, cameras, board):
-        poses[view.frame].append(both)
-        seen[view.frame].append(view)
-    placed = {frame: place_board(seen[frame], poses[frame], cameras, board) for frame in few}
-    start = {frame: pose for frame, pose in placed.items() if pose is not None}
+    start = place_boards(chosen, planar_poses(chosen, cameras, board), cameras, board)
     kept = [view for frame in start for view in by_frame[frame]]
     return adjust(build(kept, board, cameras, start, fix_cameras=True), options) if kept else None

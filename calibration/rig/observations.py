@@ -80,24 +80,35 @@ def collect(views: Sequence[BoardView], board: Board, names: Sequence[str]) -> O
     frames = tuple(sorted({view.frame for view in views}))
     row = {frame: i for i, frame in enumerate(frames)}
     watchers = Counter(view.frame for view in views)
-    own = [[view for view in views if view.camera == name] for name in names]
-    width = max((sum(len(view.ids) for view in some) for some in own), default=0)
-    xy = torch.full((len(names), width, 2), torch.nan, dtype=torch.float64)
-    xyz = torch.zeros(len(names), width, 3, dtype=torch.float64)
-    pose = torch.zeros(len(names), width, dtype=torch.int64)
-    shared = torch.zeros(len(names), width, dtype=torch.bool)
-    time_s = torch.full((len(names), width), torch.nan, dtype=torch.float64)
-    for camera, some in enumerate(own):
-        start = 0
-        for view in some:
-            part = slice(start, start + len(view.ids))
-            xy[camera, part] = view.xy_px
-            xyz[camera, part] = board.corners_xyz[view.ids]
-            pose[camera, part] = row[view.frame]
-            shared[camera, part] = watchers[view.frame] > 1
-            time_s[camera, part] = view.time_s
-            start = part.stop
-    return Observations(xy, xyz, pose, shared, time_s, frames)
+    camera = {name: i for i, name in enumerate(names)}
+    views = sorted((view for view in views if view.camera in camera), key=lambda view: camera[view.camera])
+    count = torch.tensor([len(view.ids) for view in views], dtype=torch.int64)
+    owner = torch.tensor([camera[view.camera] for view in views], dtype=torch.int64)
+    corner_owner = owner.repeat_interleave(count)
+    each = torch.bincount(corner_owner, minlength=len(names))
+    place = torch.arange(len(corner_owner)) - (each.cumsum(0) - each)[corner_owner]
+    wide = len(names), int(each.max()) if len(each) else 0
+
+    def spread(per_view: Tensor, into: Tensor) -> Tensor:
+        into[corner_owner, place] = per_view.repeat_interleave(count)
+        return into
+
+    xy = torch.full((*wide, 2), torch.nan, dtype=torch.float64)
+    xyz = torch.zeros(*wide, 3, dtype=torch.float64)
+    if views:
+        xy[corner_owner, place] = torch.cat([view.xy_px for view in views]).double()
+        xyz[corner_owner, place] = board.corners_xyz[torch.cat([view.ids for view in views])]
+    pose = torch.tensor([row[view.frame] for view in views], dtype=torch.int64)
+    shared = torch.tensor([watchers[view.frame] > 1 for view in views], dtype=torch.bool)
+    time_s = torch.tensor([view.time_s for view in views], dtype=torch.float64)
+    return Observations(
+        xy,
+        xyz,
+        spread(pose, torch.zeros(wide, dtype=torch.int64)),
+        spread(shared, torch.zeros(wide, dtype=torch.bool)),
+        spread(time_s, torch.full(wide, torch.nan, dtype=torch.float64)),
+        frames,
+    )
 
 
 def measure_noise(error_px: Tensor, use: Tensor, seen: Observations, min_sigma_px: float) -> Noise:

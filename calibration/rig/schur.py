@@ -47,11 +47,11 @@ class NormalEquations:
 
     def reduced(self, damping: float, free: Tensor) -> tuple[Tensor, Tensor]:
         """Schur complement on the free camera parameters, and its right-hand side."""
-        coupling = self.coupling[:, free]
-        solved = torch.linalg.solve(_damped(self.board, damping), coupling.mT)  # (F, 6, P)
+        coupling = self.coupling[:, free].mT  # (F, 6, P)
+        solved = torch.linalg.solve(_damped(self.board, damping), coupling).flatten(0, 1)
         whole = torch.block_diag(*_damped(self.camera, damping))[free][:, free]
-        slope = self.camera_slope.flatten()[free] - (solved.mT @ self.board_slope[..., None]).sum(0)[:, 0]
-        return whole - (coupling @ solved).sum(0), -slope
+        slope = self.camera_slope.flatten()[free] - self.board_slope.flatten() @ solved
+        return whole - coupling.flatten(0, 1).T @ solved, -slope
 
     def solve(self, damping: float, free: Tensor) -> tuple[Tensor, Tensor]:
         """Steps of all camera parameters (C * P,) and of the boards (F, 6)."""

@@ -18,6 +18,7 @@ from calibration.rig.bundle import Bundle, BundleOptions, build
 from calibration.rig.extrinsics import PairAgreement, first_poses
 from calibration.rig.observations import Noise
 from calibration.rig.still_views import still_views
+from calibration.rig.uncertainty import own_parts
 from calibration.timed.association import one_each
 from calibration.timed.bundle import adjust_timed
 from calibration.timed.problem import CLOCK, DRIFT, LINE, OFFSET, TimedBundle, TimedProblem, TimePrior
@@ -112,7 +113,7 @@ def solve_rig(
         start_again = replace(found.state, cameras=cameras)
         timed = replace(timed, start=start_again, free=timed.free._replace(lens=free), rounds=2)
         found = adjust_timed(timed)
-    blocks = _blocks(found.covariance, len(ideal))
+    blocks = own_parts(found.covariance, len(ideal))[:, :-CLOCK, :-CLOCK]
     return Solved(
         found.state.cameras,
         _as_bundle(found, timed, board, blocks),
@@ -183,13 +184,6 @@ def _lens_frames(
             views.append(replace(view, frame=frame))
             poses[frame] = world_from_cam @ cam_from_board
     return views, poses
-
-
-def _blocks(covariance: Tensor, count: int) -> Tensor:
-    """(C, 6 + 4 + D, 6 + 4 + D) each camera's part of the whole."""
-    width = len(covariance) // count
-    blocks = covariance.reshape(count, width, count, width)[torch.arange(count), :, torch.arange(count)]
-    return blocks[:, :-CLOCK, :-CLOCK]
 
 
 def _as_bundle(found: TimedBundle, timed: TimedProblem, board: Board, covariance: Tensor) -> Bundle:

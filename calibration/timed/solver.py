@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from calibration.cameras import Cameras
+from calibration.lenses.models import open_terms
 from calibration.lenses.prior import prior_rows
 from calibration.rig.bundle import moved_poses
 from calibration.rig.schur import POSE, inverse_of
+from calibration.rig.uncertainty import in_common
 from calibration.timed.banded import ChainEquations, add_to_band, add_to_rows
 from calibration.timed.board_motion import third_differences
 from calibration.timed.equations import Late, add_views, late_cost, late_trust, nothing
@@ -101,15 +103,16 @@ class TimedSolver:
     def covariance(self, state: TimedState) -> Tensor:
         """(C * P, C * P) of the camera parameters, 0 where fixed."""
         chain, still = self._without_late(*self._equations(state), 0.0), self.problem.still
+        terms = open_terms(state.cameras, self.problem.free.lens)
         if still is not None:
-            lens = still.equations(state.cameras, state.still)
-            chain = lens.added_to(chain, 0.0, self.problem.free.lens, CLOCK)
-        whole = torch.zeros(len(self.free), len(self.free), dtype=torch.float64)
-        if self.free.any():
-            rows = torch.nonzero(self.free)[:, 0]
-            reduced, _ = chain.reduced(0.0, self.free)
+            chain = still.equations(state.cameras, state.still).added_to(chain, 0.0, terms, CLOCK)
+        free = self.problem.free._replace(lens=terms).flat()
+        whole = torch.zeros(len(free), len(free), dtype=torch.float64)
+        if free.any():
+            rows = torch.nonzero(free)[:, 0]
+            reduced, _ = chain.reduced(0.0, free)
             whole[rows[:, None], rows] = inverse_of(reduced)
-        return whole
+        return in_common(whole, state.cameras)
 
     def evidence(self, state: TimedState) -> float:
         """Minus the logarithm of how probable is what was seen, frames' times integrated out (Laplace).

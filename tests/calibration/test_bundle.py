@@ -173,7 +173,9 @@ def test_known_lenses_give_millimetres(scene: BoardScene) -> None:
 
 def test_without_noise_the_truth_is_a_fixed_point(scene: BoardScene) -> None:
     clean = look_at_board(scene.cameras, BOARD, scene.world_from_board, noise_px=0.0)
-    weak = BundleOptions(prior=LensPrior(1e3, 1e3, 1e3, (1e3, 1e3, 1e3), 1e3), tolerance=1e-14)
+    weak = BundleOptions(
+        prior=LensPrior(1e3, 1e3, 1e3, (1e3, 1e3, 1e3), 1e3, edge=1e3), tolerance=1e-14, least=0.0
+    )
     found = adjust(disturbed(clean), weak)
     mm, degrees = errors(found, scene.cameras)
     assert mm < 0.05
@@ -206,7 +208,7 @@ def test_moving_the_whole_scene_moves_the_answer_with_it(scene: BoardScene) -> N
         cameras=problem.cameras.with_poses(problem.cameras.cam_from_world @ back),
         world_from_board=world_from_old @ problem.world_from_board,
     )
-    exact = BundleOptions(tolerance=1e-10)
+    exact = BundleOptions(tolerance=1e-10, least=0.0)
     here, there = adjust(problem, exact), adjust(elsewhere, exact)
     torch.testing.assert_close(
         there.cameras.cam_from_world @ world_from_old, here.cameras.cam_from_world, atol=2e-5, rtol=0
@@ -239,7 +241,7 @@ def test_the_prior_is_nothing_for_an_ideal_lens_and_one_at_one_deviation() -> No
     ideal = replace(
         ideal, focal_px=ideal.focal_px[:, :1].expand(-1, 2), center_px=(ideal.size_px - 1.0) / 2.0
     )
-    prior = LensPrior()
+    prior = LensPrior(edge=1e9)
     rows, target = prior_rows(ideal, prior)
     lens = torch.cat([ideal.focal_px, ideal.center_px, ideal.distortion], -1)
     residual = (rows @ lens[..., None])[..., 0] - target

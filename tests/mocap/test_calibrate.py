@@ -129,8 +129,9 @@ def test_every_image_of_a_folder_is_examined(footage: Path, tmp_path: Path) -> N
 def test_a_board_that_is_described_wrongly_is_put_right(footage: Path) -> None:
     quick = CalibrateSettings(examine_hz=2.0)
     for change, advice in (
-        ({"inverted": True}, "inverted = false"),
-        ({"columns": 7, "rows": 5}, "set columns = 5, rows = 7"),
+        ({"inverted": True}, "it is not inverted.*inverted = false"),
+        ({"columns": 7, "rows": 5}, "columns and rows are exchanged.*set columns = 5, rows = 7"),
+        ({"marker_ids": tuple(range(1, 18))}, r"numbered from 0.*set marker_ids = \[\]"),
     ):
         with pytest.raises(InputError, match=advice):
             calibrate({}, clips(footage), board=replace(BOARD, **change), settings=quick)

@@ -1,13 +1,16 @@
 """The command line as its users meet it: exit codes, one line on stderr, nothing lost."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mocap.cli import REFUSED, execute
+from mocap.outcome import Outcome
 from mocap.session import Session
+from mocap.settings import Settings
 
 
 @pytest.fixture
@@ -171,3 +174,49 @@ def test_cameras_converts_into_a_session_and_refuses_to_replace(
 def test_board_writes_a_pdf(tmp_path: Path) -> None:
     assert execute(["board", "--out", str(tmp_path / "b.pdf")]) == 0
     assert (tmp_path / "b.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_board_is_tiled_as_asked(tmp_path: Path) -> None:
+    def made(*options: str) -> bytes:
+        assert execute(["board", "--out", str(tmp_path / "b.pdf"), *options]) == 0
+        return (tmp_path / "b.pdf").read_bytes()
+
+    def pages(pdf: bytes) -> int:
+        return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+    assert pages(made("--page", "A4")) > pages(made("--page", "A3"))
+    assert made("--overlap", "20") != made()
+    assert pages(made("--overlap", "60")) > pages(made())
+
+
+def test_the_numbers_of_a_boards_markers_are_a_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = ["board", "--out", str(tmp_path / "b.pdf"), "--set", "board.type=aruco"]
+    board += ["--set", "board.columns=2", "--set", "board.rows=1"]
+    assert execute([*board, "--set", "board.marker_ids=[7, 9]", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["marker_ids"] == [7, 9]
+    assert "marker_ids names 3 markers" in refusal(capsys, *board, "--set", "board.marker_ids=[1, 2, 3]")
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        ("cam1 cam2=2.35", {"cam1 cam2": 2.35}),
+        ("left door cam2 = 2", {"left door cam2": 2.0}),
+    ],
+)
+def test_distances_are_passed_on(
+    monkeypatch: pytest.MonkeyPatch, session: Session, told: str, wanted: dict[str, float]
+) -> None:
+    asked: list[dict[str, float]] = []
+
+    def solve(session: Session, settings: Settings, progress: object) -> Outcome:
+        asked.append(settings.world.distances_m)
+        return Outcome()
+
+    monkeypatch.setattr("mocap.camera_stages.calibrate_from_board", solve)
+    monkeypatch.setattr(Session, "clips", lambda *_: {"cam1": Path("cam1.mp4")})
+    assert execute(["calibrate", str(session.root), "--distance", told]) == 0
+    assert asked == [wanted]
+    assert execute(["calibrate", str(session.root), "--distance", "cam1 cam2"]) == 2

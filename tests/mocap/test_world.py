@@ -7,7 +7,7 @@ from calibration.cameras import Cameras
 from calibration.rig.synthetic import ring_of_cameras
 from mocap.errors import ConfigError
 from mocap.settings import WorldSettings
-from mocap.world import place
+from mocap.world import measured, place
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,19 @@ def test_a_measured_distance_sets_the_scale(cameras: Cameras) -> None:
     assert distance_m(placed, 0, 2) == pytest.approx(wanted)
     assert distance_m(placed, 1, 3) == pytest.approx(1.1 * distance_m(cameras, 1, 3))
     assert told["scale"] == pytest.approx(1.1)
+
+
+def test_a_tape_is_compared_with_the_calibration(cameras: Cameras) -> None:
+    one, two, three = cameras.names[:3]
+    ((ours, tape),) = measured(cameras, {f"{one} {two}": 2.0})
+    assert tape == 2.0
+    assert ours == pytest.approx(float((cameras[one].centers_world - cameras[two].centers_world).norm()))
+    other = distance_m(cameras, 0, 2)
+    lengths = {f"{one} {two}": 2.0 * ours, f"{one} {three}": 2.2 * other}
+    _, told = place(cameras, WorldSettings(distances_m=lengths), None)
+    assert 2.0 < told["scale"] < 2.2
+    with pytest.raises(ConfigError, match="what the tape says"):
+        measured(cameras, {f"{one} {two}": 0.0})
 
 
 def test_heights_set_the_floor(cameras: Cameras) -> None:
