@@ -56,8 +56,8 @@ def test_solution_border_and_inverse_are_those_of_the_dense_matrix(num: int) -> 
     for apart, parts in enumerate(factor.inverse(1, 2)):
         for knot in range(num - apart):
             block = inverse[knot, :, knot + apart]
-            np.testing.assert_allclose(parts[knot, 0], block[:2, :2], atol=1e-9)
-            np.testing.assert_allclose(parts[knot, 1], block[2:, 2:], atol=1e-9)
+            np.testing.assert_allclose(parts[knot, 0], block[:2, :2], atol=1e-6)
+            np.testing.assert_allclose(parts[knot, 1], block[2:, 2:], atol=1e-6)
 
 
 @pytest.mark.parametrize("knot", [1, 5, 8])
