@@ -21,6 +21,8 @@ class LensModel(NamedTuple):
 
     distort: Callable[[Tensor, Tensor], Tensor]
     """(..., C, N, 2) normalised points, (C, D) coefficients -> distorted points."""
+    distort_slope: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    """The same, with the derivative by the point."""
     distort_jacobian: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
     """The same, with derivatives by point and coefficients."""
     undistort: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -30,8 +32,20 @@ class LensModel(NamedTuple):
 
 
 CAMERA_MODELS: dict[str, LensModel] = {
-    "pinhole": LensModel(pinhole.distort, pinhole.distort_jacobian, pinhole.undistort, pinhole.max_radius2),
-    "fisheye": LensModel(fisheye.distort, fisheye.distort_jacobian, fisheye.undistort, fisheye.max_radius2),
+    "pinhole": LensModel(
+        pinhole.distort,
+        pinhole.distort_slope,
+        pinhole.distort_jacobian,
+        pinhole.undistort,
+        pinhole.max_radius2,
+    ),
+    "fisheye": LensModel(
+        fisheye.distort,
+        fisheye.distort_slope,
+        fisheye.distort_jacobian,
+        fisheye.undistort,
+        fisheye.max_radius2,
+    ),
 }
 """Distortion models by name."""
 
@@ -52,7 +66,10 @@ class Ray(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ProjectionJacobian:
-    """Projected points and how they move. Derivatives are zero where a point is not ``valid``."""
+    """Projected points and how they move. Derivatives are zero where a point is not ``valid``.
+
+    Those by pose and lens are worked out when they are first asked for: most callers move points alone.
+    """
 
     xy_px: Tensor
     """(..., C, N, 2) distorted pixels, NaN where not ``valid``."""
@@ -60,10 +77,36 @@ class ProjectionJacobian:
     """(..., C, N) whether the camera can see the point, as in ``Cameras.project``."""
     d_point: Tensor
     """(..., C, N, 2, 3) by the world point, pixels per metre."""
-    d_pose: Tensor
-    """(..., C, N, 2, 6) by ``cam_from_world <- exp([rho, phi]) cam_from_world``, metres and radians."""
-    d_intrinsics: Tensor
-    """(..., C, N, 2, 4 + D) by fx, fy, cx, cy and the distortion coefficients."""
+    d_camera_point: Tensor
+    """(..., C, N, 2, 3) by the point in the camera's own axes, pixels per metre."""
+    cameras: "Cameras"
+    """The cameras."""
+    xyz_cam: Tensor
+    """(..., C, N, 3) the points in the camera's axes, metres; harmless where they do not exist."""
+    xy: Tensor
+    """(..., C, N, 2) the same on the normalised image plane, 0 where not ``valid``."""
+
+    @cached_property
+    def d_pose(self) -> Tensor:
+        """(..., C, N, 2, 6) by ``cam_from_world <- exp([rho, phi]) cam_from_world``, metres and radians."""
+        x, y, z = (part[..., None] for part in self.xyz_cam.unbind(-1))
+        du, dv, dw = self.d_camera_point.unbind(-1)
+        turned = torch.stack((y * dw - z * dv, z * du - x * dw, x * dv - y * du), -1)
+        return torch.cat((self.d_camera_point, turned), -1)
+
+    @cached_property
+    def d_intrinsics(self) -> Tensor:
+        """(..., C, N, 2, 4 + D) by fx, fy, cx, cy and the distortion coefficients."""
+        bent, d_k = self.cameras.bend_by_coefficients(self.xy)
+        slopes = d_k.new_zeros(*d_k.shape[:-1], 4 + d_k.shape[-1])
+        for row in (0, 1):
+            slopes[..., row, row] = torch.where(self.valid, bent[..., row], 0)
+            slopes[..., row, 2 + row] = self.valid.to(d_k.dtype)
+        # A zero focal length where nothing is seen makes every derivative zero.
+        slopes[..., 4:] = (
+            torch.where(self.valid[..., None], self.cameras.focal_px[:, None], 0)[..., None] * d_k
+        )
+        return slopes
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,31 +293,36 @@ class Cameras:
             xyz_world: (..., C, N, 3) metres, world frame.
         """
         xy, valid, xyz_cam = self._normalise(self._to_camera(xyz_world))
-        bent, d_xy, d_k = self._by_model(lambda lens, xy, k: lens.distort_jacobian(xy, k), xy)
+        bent, d_xy = self._by_model(lambda lens, xy, k: lens.distort_slope(xy, k), xy)
         # A zero focal length where nothing is seen makes every derivative zero.
         focal = torch.where(valid[..., None], self.focal_px[:, None], 0)[..., None]
-        across = d_xy * (focal / xyz_cam[..., None, 2:])
-        x, y, z = (part[..., None] for part in xyz_cam.unbind(-1))
         # d bent / d xyz_cam = d_xy [[1, 0, -x], [0, 1, -y]] / z
-        d_pose = across.new_empty(*across.shape[:-1], 6)
-        d_pose[..., :2] = across
-        du, dv, dw = across[..., 0], across[..., 1], -(across @ xy[..., None])[..., 0]
-        d_pose[..., 2] = dw
-        d_pose[..., 3] = y * dw - z * dv
-        d_pose[..., 4] = z * du - x * dw
-        d_pose[..., 5] = x * dv - y * du
-        d_intrinsics = d_k.new_zeros(*d_k.shape[:-1], 4 + d_k.shape[-1])
-        for row in (0, 1):
-            d_intrinsics[..., row, row] = torch.where(valid, bent[..., row], 0)
-            d_intrinsics[..., row, 2 + row] = valid.to(d_k.dtype)
-        d_intrinsics[..., 4:] = focal * d_k
+        across = d_xy * (focal / xyz_cam[..., None, 2:])
+        x, y = (part[..., None] for part in xy.unbind(-1))
+        along = -(across[..., 0] * x + across[..., 1] * y)
+        d_camera_point = torch.cat((across, along[..., None]), -1)
+        d_point = d_camera_point.flatten(-3, -2) @ self._safe_poses[:, :3, :3]
         return ProjectionJacobian(
             xy_px=torch.where(valid[..., None], self._to_pixels(bent), torch.nan),
             valid=valid,
-            d_point=d_pose[..., :3] @ self._safe_poses[:, None, :3, :3],
-            d_pose=d_pose,
-            d_intrinsics=d_intrinsics,
+            d_point=d_point.unflatten(-2, (-1, 2)),
+            d_camera_point=d_camera_point,
+            cameras=self,
+            xyz_cam=xyz_cam,
+            xy=xy,
         )
+
+    def bend_by_coefficients(self, xy: Tensor) -> tuple[Tensor, Tensor]:
+        """Distorted points of the normalised image plane, and how the coefficients move them.
+
+        Args:
+            xy: (..., C, N, 2) undistorted, normalised image plane.
+
+        Returns:
+            (..., C, N, 2) and (..., C, N, 2, D).
+        """
+        bent, _, d_k = self._by_model(lambda lens, xy, k: lens.distort_jacobian(xy, k), xy)
+        return bent, d_k
 
     @cached_property
     def _groups(self) -> list[tuple[LensModel, list[int]]]:

@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
-from calibration.triangulation import triangulate
 from mocap.keypoints import FloatArray
 from mocap.metrics import reprojection_error_px
 from mocap.observations import Observations
 from mocap.progress import Progress
 from mocap.settings import ReconstructSettings
 from mocap.solve import solve_take
-from mocap.solve.start import every, start
+from mocap.solve.start import directions_world, every, rough_points, start
 
 _BRIDGE_S = 0.25
 """Points further in time from a frame that enough views see are not made up."""
@@ -50,17 +49,16 @@ def some_points(
 ) -> SomePoints:
     """The first person's points at instants so many seconds apart, each for itself."""
     frames = every(len(observations.time_s), observations.rate_hz, apart_s)
-    count = len(observations.keypoint_names)
     xy_px, sigma_px = observations.xy_px[frames, :, 0], observations.sigma_px[frames, :, 0]
-    solved = triangulate(
+    xyz = rough_points(
         cameras,
-        torch.as_tensor(np.moveaxis(xy_px, 1, 2).reshape(len(frames) * count, -1, 2)),
-        torch.as_tensor(np.moveaxis(sigma_px, 1, 2).reshape(len(frames) * count, -1)),
+        xy_px,
+        sigma_px,
+        directions_world(cameras, xy_px),
         min_views=settings.min_views,
         max_error_px=limit_px,
         min_angle_deg=settings.min_angle_deg,
     )
-    xyz = solved.xyz_world.numpy().reshape(len(frames), count, 3)
     return SomePoints(observations.time_s[frames], frames, xyz)
 
 

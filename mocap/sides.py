@@ -114,14 +114,17 @@ def _views_agree(
     a, b = pair
     baseline = origin[b] - origin[a]
 
+    rays = {view: np.moveaxis(direction[:, view], -1, 0).copy() for view in pair}  # (3, T, K)
+    along = {view: np.einsum("a,atk->tk", baseline, rays[view]) for view in pair}
+
     def cost(of_a: NDArray[np.integer], of_b: NDArray[np.integer]) -> FloatArray:
-        ray_a, ray_b = direction[:, a, of_a], direction[:, b, of_b]
-        cosine = (ray_a * ray_b).sum(-1)
+        ray_a, ray_b = rays[a][..., of_a], rays[b][..., of_b]
+        along_a, along_b = along[a][:, of_a], along[b][:, of_b]
+        cosine = (ray_a * ray_b).sum(0)
         squared_sine = np.maximum(1 - cosine**2, 1e-3)
-        along_a, along_b = (baseline * ray_a).sum(-1), (baseline * ray_b).sum(-1)
         depth_a = (along_a - cosine * along_b) / squared_sine
         depth_b = (cosine * along_a - along_b) / squared_sine
-        miss = ((baseline + depth_b[..., None] * ray_b - depth_a[..., None] * ray_a) ** 2).sum(-1)
+        miss = ((baseline[:, None, None] + depth_b * ray_b - depth_a * ray_a) ** 2).sum(0)
         expected = (depth_a * angle_sd[:, a, of_a]) ** 2 + (depth_b * angle_sd[:, b, of_b]) ** 2
         ahead = (depth_a > 0) & (depth_b > 0)
         value = 2 * np.log1p(miss / np.maximum(expected, 1e-12) / 3)

@@ -49,6 +49,23 @@ def distort(xy: Tensor, k: Tensor) -> Tensor:
     return _tilt(bent, tilt_matrix(k)) if k.shape[-1] == 14 else bent
 
 
+def distort_slope(xy: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    """Distort, and say how the result changes with the point.
+
+    Args:
+        xy: (..., C, N, 2) normalised image plane.
+        k: (C, D) coefficients.
+
+    Returns:
+        (..., C, N, 2) distorted points and (..., C, N, 2, 2) their derivative by the point.
+    """
+    if k.shape[-1] == 14:
+        return distort_jacobian(xy, k)[:2]
+    if k.shape[-1] == 0:
+        return xy, torch.eye(2, dtype=xy.dtype, device=xy.device).expand(*xy.shape, 2)
+    return distort(xy, k), _d_point(xy, k)
+
+
 def distort_jacobian(xy: Tensor, k: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Distort, and say how the result changes with the point and with the coefficients.
 

@@ -1,4 +1,4 @@
-"""Tracks as cubic B-splines: fewer unknowns than instants where people move slowly against the frame rate."""
+"""Tracks as B-splines: fewer unknowns than instants where people move slowly against the frame rate."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from mocap.keypoints import FloatArray
+
+_DEGREE = 4
+"""Of the splines: the penalties on differences of their knots and of the frames are most alike."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Blend:
 
 @dataclass(frozen=True)
 class Basis:
-    """Uniform cubic B-splines over the frames of a take, or the frames themselves."""
+    """Uniform B-splines over the frames of a take, or the frames themselves."""
 
     num_frames: int
     """T."""
@@ -65,9 +68,15 @@ class Basis:
         """(m, p) of the knots around each frame."""
         if self.step == 1:
             return np.ones((1, 1))
-        u = np.arange(self.step)[:, None] / self.step
-        parts = ((1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3)
-        return np.concatenate(parts, 1) / 6
+        u = np.arange(self.step) / self.step
+        parts = [np.ones(self.step)]
+        for degree in range(1, _DEGREE + 1):  # de Boor's recursion on knots one apart
+            before = [np.zeros(self.step), *parts, np.zeros(self.step)]
+            parts = [
+                ((u + degree - place) * before[place] + (place + 1 - u) * before[place + 1]) / degree
+                for place in range(degree + 1)
+            ]
+        return np.stack(parts, 1)
 
     @property
     def num_knots(self) -> int:

@@ -150,7 +150,7 @@ def estimate(
     sigma = np.maximum(sigma_px * np.sqrt(max(typical, 1e-6)), _LEAST_SIGMA_PX)
     tails = _tails(square, sigma, seen)
     lasting = 1.0
-    for _ in range(2):
+    for _ in range(rounds):
         squared = square / sigma**2
         chance = np.where(seen, tails.soundness(squared), 0.0)
         sound = chance > 0.5

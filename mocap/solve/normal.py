@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mocap.keypoints import FloatArray
 from mocap.solve.basis import Basis, Blend
-from mocap.solve.equations import Factor, solve_each
+from mocap.solve.equations import Blocks, Factor, solve_each
 from mocap.solve.views import full
 
 
@@ -55,22 +55,33 @@ class Normal:
         """(N, K, 3) the step were the points independent."""
         return solve_each([full(band) for band in self.own], self.right)
 
+    def blocks(self) -> Blocks:
+        """The band of all points together."""
+        num, size = len(self.right), 3 * self.count
+        within = np.add.outer(size * np.arange(3), np.arange(3)).ravel()
+        points = np.arange(self.count)
+        row, column, values, source = [points], [points], [self.own], [points]
+        for first, second, gathered in self.pairs:
+            known = sum(part.shape[2] for part in values)
+            room = np.zeros((self.reach + 1, num, len(first), 6))
+            room[: len(gathered)] = gathered
+            values.append(room)
+            row += [first, second]
+            column += [second, first]
+            source += [known + np.arange(len(first))] * 2
+        entry = np.array([0, 1, 2, 1, 3, 4, 2, 4, 5])  # of ``SYMMETRIC`` in a full matrix
+        at = 3 * (size * np.concatenate(row) + np.concatenate(column))
+        return Blocks(
+            size,
+            np.add.outer(at, within).ravel(),
+            np.add.outer(6 * np.concatenate(source), entry).ravel(),
+            np.concatenate(values, 2).reshape(self.reach + 1, num, -1),
+        )
+
     def factor(self) -> Factor:
         """Factor of all points together."""
-        num, count = self.own.shape[1:3]
-        rows = np.zeros((num, count, 3, self.reach + 1, count, 3))
-        for apart in range(self.reach + 1):
-            block = rows[:, :, :, apart]
-            own = full(self.own[apart])
-            for point in range(count):
-                block[:, point, :, point] = own[:, point]
-        for first, second, gathered in self.pairs:
-            for apart, packed in enumerate(gathered):
-                block, matrix = rows[:, :, :, apart], full(packed)
-                for pair, (one, other) in enumerate(zip(first, second, strict=True)):
-                    block[:, one, :, other] += matrix[:, pair]
-                    block[:, other, :, one] += matrix[:, pair]
-        return Factor(rows.reshape(num, 3 * count, -1), self.border.reshape(num, 3 * count, -1), self.corner)
+        num = len(self.right)
+        return Factor(self.blocks(), self.border.reshape(num, 3 * self.count, -1), self.corner)
 
     def step(self, factor: Factor, *, free: bool) -> tuple[FloatArray, FloatArray]:
         """The step (N, K, 3) of the knots and (Q,) of the border."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
-from calibration.triangulation import triangulate
+from calibration.triangulation import nearest_to_rays, triangulate
 from mocap.keypoints import FloatArray
 from mocap.sides import body_parts, exchange, find_swaps, follow_swaps, mirror
 
@@ -18,6 +18,8 @@ _APART_S = 0.05
 """Seconds between the instants that are triangulated: between them people hardly turn."""
 _JUMP_M = 0.25
 """A point that lies further from its neighbours in time is an accident of geometry."""
+_NEAR_DEVIATIONS = 4.0
+"""Expected deviations within which a ray agrees with a point."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +63,26 @@ def start(
         max_error_px: (C,) as ``triangulate`` takes it.
         min_angle_deg: as ``triangulate`` takes it.
     """
-    times, _, count = sigma_px.shape
+    times = len(xy_px)
     frames = every(times, rate_hz)
     key_xy, key_sigma = xy_px[frames], sigma_px[frames]
+    directions = directions_world(cameras, key_xy)
     if body_parts(names):
-        swaps = _key_swaps(cameras, key_xy, key_sigma, size_px[frames], names)
-        key_xy, key_sigma = exchange(key_xy, swaps, names), exchange(key_sigma, swaps, names)
-    solved = triangulate(
+        angle_sd = key_sigma / cameras.focal_px.mean(-1).numpy()[:, None]
+        centers = cameras.centers_world.numpy()
+        swaps = find_swaps(centers, directions, angle_sd, key_xy, size_px[frames], names)
+        key_xy, key_sigma, directions = (
+            exchange(values, swaps, names) for values in (key_xy, key_sigma, directions)
+        )
+    key = rough_points(
         cameras,
-        torch.as_tensor(np.moveaxis(key_xy, 1, 2).reshape(len(frames) * count, -1, 2)),
-        torch.as_tensor(np.moveaxis(key_sigma, 1, 2).reshape(len(frames) * count, -1)),
+        key_xy,
+        key_sigma,
+        directions,
         min_views=min_views,
         max_error_px=max_error_px,
         min_angle_deg=min_angle_deg,
     )
-    shape = (len(frames), count)
-    key = solved.xyz_world.numpy().reshape(*shape, 3)
     key = _without_jumps(key)
     xyz, known = _between(frames, key, times)
     swapped = np.zeros((times, len(cameras), 0), dtype=bool)
@@ -91,16 +97,65 @@ def every(times: int, rate_hz: float, apart_s: float = _APART_S) -> NDArray[np.i
     return np.unique(np.append(np.arange(0, times, max(1, int(apart_s * rate_hz))), times - 1))
 
 
-def _key_swaps(
-    cameras: Cameras, xy_px: FloatArray, sigma_px: FloatArray, size_px: FloatArray, names: Sequence[str]
-) -> NDArray[np.bool_]:
-    """(T, C, parts) of the triangulated instants."""
-    times, views, count = sigma_px.shape
+def directions_world(cameras: Cameras, xy_px: FloatArray) -> FloatArray:
+    """(T, C, K, 3) unit viewing rays of pixels (T, C, K, 2), world frame, NaN where unseen."""
+    times, views, count = xy_px.shape[:3]
     flat = np.moveaxis(xy_px, 1, 0).reshape(views, -1, 2)
-    direction = cameras.rays(torch.as_tensor(flat)).direction_world.numpy()
-    direction = np.moveaxis(direction.reshape(views, times, count, 3), 0, 1)
-    angle_sd = sigma_px / cameras.focal_px.mean(-1).numpy()[:, None]
-    return find_swaps(cameras.centers_world.numpy(), direction, angle_sd, xy_px, size_px, names)
+    directions = cameras.rays(torch.as_tensor(flat)).direction_world.numpy()
+    return np.moveaxis(directions.reshape(views, times, count, 3), 0, 1)
+
+
+def rough_points(
+    cameras: Cameras,
+    xy_px: FloatArray,
+    sigma_px: FloatArray,
+    directions: FloatArray,
+    *,
+    min_views: int,
+    max_error_px: torch.Tensor,
+    min_angle_deg: float,
+) -> FloatArray:
+    """Points of single instants, within some centimetres.
+
+    Where most rays pass near the point that lies nearest to all of them, that will do; the others, a few
+    in a hundred, are triangulated.
+
+    Args:
+        cameras: the C cameras.
+        xy_px: (T, C, K, 2) pixels, NaN where unseen.
+        sigma_px: (T, C, K) expected deviations.
+        directions: of ``directions_world``.
+        min_views: as ``triangulate`` takes it.
+        max_error_px: (C,) as ``triangulate`` takes it.
+        min_angle_deg: as ``triangulate`` takes it.
+
+    Returns:
+        (T, K, 3) metres, world frame, NaN where too few views agree.
+    """
+    times, views, count = sigma_px.shape
+    by_point = np.moveaxis(directions, 1, 2).reshape(-1, views, 3)
+    deviation = np.moveaxis(sigma_px, 1, 2).reshape(-1, views)
+    angle_sd = deviation / cameras.focal_px.mean(-1).numpy()
+    xyz, miss = nearest_to_rays(
+        cameras.centers_world,
+        torch.from_numpy(by_point),
+        torch.from_numpy(angle_sd),
+        min_angle_deg=min_angle_deg,
+    )
+    near = (miss.numpy() < _NEAR_DEVIATIONS).sum(1)
+    seen = np.isfinite(by_point).all(-1).sum(1)
+    agreed = (near >= max(min_views, 3)) & (near > seen / 2)
+    found = np.where(agreed[:, None], xyz.numpy(), np.nan)
+    left = np.flatnonzero(~agreed & (seen >= min_views))
+    found[left] = triangulate(
+        cameras,
+        torch.from_numpy(np.moveaxis(xy_px, 1, 2).reshape(-1, views, 2)[left]),
+        torch.from_numpy(deviation[left]),
+        min_views=min_views,
+        max_error_px=max_error_px,
+        min_angle_deg=min_angle_deg,
+    ).xyz_world.numpy()
+    return found.reshape(times, count, 3)
 
 
 def _without_jumps(xyz: FloatArray) -> FloatArray:

@@ -81,7 +81,7 @@ def solve_take(
     known = features(told, size_px.T, views.seen, rate_hz)
     xyz = robust_frames(views, told)
     progress("reconstruct", times // 5, times)
-    found = estimate(views, xyz, told, known, rate_hz)
+    found = estimate(views, xyz, told, known, rate_hz, rounds=1)
     xyz = each_for_itself(views, xyz, found)
     progress("reconstruct", 2 * times // 5, times)
     found = estimate(views, xyz, told, known, rate_hz)

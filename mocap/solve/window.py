@@ -15,7 +15,7 @@ from mocap.solve.normal import Normal
 from mocap.solve.terms import BoneTerm, MotionTerm, State, ViewTerm
 from mocap.solve.views import Views
 
-_KNOTS_PER_CYCLE = 4.3
+_KNOTS_PER_CYCLE = 3.5
 """Knots in one period of the fastest motion that noise does not drown: the splines lose 0.05 mm."""
 _MOST_FRAMES = 6
 """Frames between two knots at most."""
@@ -45,23 +45,19 @@ class WindowSolution:
     def covariance(self, lengths: FloatArray) -> FloatArray:
         """(T, K, 3, 3) metres² of the points, with lengths whose covariance is (Q, Q)."""
         reach = self.basis.weight.shape[1] - 1
-        blocks = self.factor.inverse(reach)
-        num, size = blocks[0].shape[:2]
-        count = size // 3
-        which = np.arange(count)
+        blocks = self.factor.inverse(reach, 3)
+        num, count = blocks[0].shape[:2]
         follow = self.factor.follow().reshape(num, count, 3, -1)
         moved = follow @ lengths
         step, weight = self.basis.step, self.basis.weight
         intervals = -(-self.basis.num_frames // step)
         result = np.zeros((intervals, step, count, 3, 3))
-        for apart, block in enumerate(blocks):
-            near = np.moveaxis(block.reshape(num, count, 3, count, 3)[:, which, :, which], 0, 1).copy()
+        for apart, near in enumerate(blocks):
             near[: num - apart] += moved[: num - apart] @ np.swapaxes(follow[apart:], -1, -2)
-            if apart:
-                near = near + np.swapaxes(near, -1, -2)
+            both = near + np.swapaxes(near, -1, -2) if apart else near
             for first in range(reach + 1 - apart):
                 product = weight[:, first] * weight[:, first + apart]
-                result += product[:, None, None, None] * near[first : first + intervals, None]
+                result += product[:, None, None, None] * both[first : first + intervals, None]
         return result.reshape(-1, count, 3, 3)[: self.basis.num_frames]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mocap.solve.basis import Basis
-from mocap.solve.equations import Factor, SolveError, solve_each
+from mocap.solve.equations import Blocks, Factor, SolveError, solve_each
 
 
 def random_system(num: int = 9, size: int = 4, reach: int = 3, border: int = 2, seed: int = 0):
@@ -21,22 +21,24 @@ def random_system(num: int = 9, size: int = 4, reach: int = 3, border: int = 2, 
     dense[num * size :, : num * size] = edge.T
     dense += 3 * np.eye(total)
     blocks = dense[: num * size, : num * size].reshape(num, size, num, size)
-    rows = np.zeros((num, size, reach + 1, size))
+    values = np.zeros((reach + 1, num, size * size))
     for apart in range(reach + 1):
         for knot in range(num - apart):
-            rows[knot, :, apart] = blocks[knot, :, knot + apart]
+            values[apart, knot] = blocks[knot, :, knot + apart].ravel()
+    entries = np.arange(size * size)
     return (
         dense,
-        rows.reshape(num, size, -1),
+        Blocks(size, entries, entries, values),
         edge.reshape(num, size, border),
         dense[num * size :, num * size :],
     )
 
 
-def test_solution_border_and_inverse_are_those_of_the_dense_matrix() -> None:
-    dense, rows, border, corner = random_system()
-    num, size = rows.shape[:2]
-    factor = Factor(rows, border, corner)
+@pytest.mark.parametrize("num", [2, 4, 9, 16])
+def test_solution_border_and_inverse_are_those_of_the_dense_matrix(num: int) -> None:
+    dense, blocks, border, corner = random_system(num)
+    size = blocks.size
+    factor = Factor(blocks, border, corner)
     right = np.random.default_rng(1).normal(size=len(dense))
     step, edge = factor.solve(right[: num * size].reshape(num, size), right[num * size :], free=True)
     expected = np.linalg.solve(dense, right)
@@ -51,16 +53,19 @@ def test_solution_border_and_inverse_are_those_of_the_dense_matrix() -> None:
         factor.follow().reshape(num * size, -1), -np.linalg.solve(inner, across), atol=1e-9
     )
     inverse = np.linalg.inv(inner).reshape(num, size, num, size)
-    for apart, blocks in enumerate(factor.inverse(2)):
+    for apart, parts in enumerate(factor.inverse(1, 2)):
         for knot in range(num - apart):
-            np.testing.assert_allclose(blocks[knot], inverse[knot, :, knot + apart], atol=1e-9)
+            block = inverse[knot, :, knot + apart]
+            np.testing.assert_allclose(parts[knot, 0], block[:2, :2], atol=1e-6)
+            np.testing.assert_allclose(parts[knot, 1], block[2:, 2:], atol=1e-6)
 
 
-def test_points_that_nothing_holds_are_named() -> None:
-    _, rows, border, corner = random_system()
-    rows[5] = 0.0
-    with pytest.raises(SolveError, match="knot 5: the points cannot be solved"):
-        Factor(rows, border, corner)
+@pytest.mark.parametrize("knot", [1, 5, 8])
+def test_points_that_nothing_holds_are_named(knot: int) -> None:
+    _, blocks, border, corner = random_system()
+    blocks.values[0, knot] = 0.0
+    with pytest.raises(SolveError, match=f"knot {knot}: the points cannot be solved"):
+        Factor(blocks, border, corner)
 
 
 def test_points_alone_are_solved_as_if_together() -> None:
