@@ -1,11 +1,21 @@
-"""How many threads torch may use."""
+"""How many threads torch may use, and work that is shared between a few of our own."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_MOST_THREADS = 4
+"""More of them mostly wait for Python's lock."""
 
 
 @contextmanager
@@ -20,3 +30,26 @@ def one_thread() -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def in_order(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """Results of ``work`` for each item, in order; threads work on the next ones while a result is used.
+
+    At most one result for each thread waits, which bounds the memory.
+
+    Args:
+        work: most of whose time is spent outside Python's lock.
+        items: taken as they are needed, in the caller's thread.
+    """
+    threads = max(1, min(_MOST_THREADS, os.cpu_count() or 1))
+    waiting: deque[Future[B]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
