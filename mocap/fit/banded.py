@@ -3,7 +3,6 @@
 Cholesky by blocks, one frame after another: cost and memory are linear in the number of frames. The border
 is eliminated last (its Schur complement). A run of frames is eliminated from what the run before it left, a
 ``Carry``, and can be so again: a long take is factorised run by run with the same result as in one piece.
-LAPACK is called directly: the blocks are small, so that the overhead of a call would show.
 """
 
 from __future__ import annotations
@@ -12,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
+from mocap.fit.lapack import Matrix, eliminate
 from mocap.fit.problem import FitError, NormalEquations
-
-Matrix = NDArray[np.float64]
 
 _LEAST = 1e-9
 """Added to the diagonal, so that an unknown that nothing depends on stays where it is."""
@@ -29,27 +26,20 @@ class NotPositiveError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Carry:
-    """What some frames leave on the two after them, and on the border."""
+    """What is left of the equations of the next two frames and of the border, as far as some frames tell."""
 
-    spill: tuple[Matrix, ...]
-    """Equations of the next two frames so far: bands (3, 2, D, D), border (2, D, Q), gradient (2, D)."""
-    near: Matrix
-    """(D, D) taken from the next frame's own block; only its lower triangle counts."""
-    near_ahead: Matrix
-    """(D, D) taken from the block between the next frame and the one after."""
-    far: Matrix
-    """(D, D) taken from the own block of the frame after the next; lower triangle."""
-    right: tuple[Matrix, Matrix]
-    """(D, Q + 1) each, taken from the right sides of the two frames."""
+    own: Matrix
+    """(2, D, D) the two frames' own blocks; only the lower triangle of the columns counts."""
+    ahead: Matrix
+    """(2, 2 D + Q + 1, D) columns of what couples them with frames ahead, the border, and the right side."""
     corner: Matrix
-    """(Q + 1, Q + 1) taken from the border's block and right side; lower triangle."""
+    """(Q + 1, Q + 1) taken from the border's block and right side; lower triangle of the columns."""
 
 
 def first_carry(size: int, num_border: int) -> Carry:
     """What no frames leave."""
-    zero, right = np.zeros((size, size)), np.zeros((size, num_border + 1))
-    spill = (np.zeros((3, 2, size, size)), np.zeros((2, size, num_border)), np.zeros((2, size)))
-    return Carry(spill, zero, zero, zero, (right, right), np.zeros((num_border + 1, num_border + 1)))
+    wide = num_border + 1
+    return Carry(np.zeros((2, size, size)), np.zeros((2, 2 * size + wide, size)), np.zeros((wide, wide)))
 
 
 class Run:
@@ -68,55 +58,21 @@ class Run:
             NotPositiveError: a block is not positive definite.
             FitError: a block is not finite; names the frame.
         """
-        bands = [band.numpy() for band in equations.bands]
-        border, gradient = equations.border.numpy(), equations.gradient.numpy()
-        for step in range(3):
-            bands[step][:2] += carry.spill[0][step]
-        border[:2] += carry.spill[1]
-        gradient[:2] += carry.spill[2]
-        self.num, self.size, self.num_border = len(border) - 2, border.shape[1], border.shape[2]
-        spill = (np.stack([band[-2:] for band in bands]), border[-2:].copy(), gradient[-2:].copy())
-        blocks = bands[0][: self.num]
-        _check_finite(blocks, gradient, first)
-        diagonal = np.einsum("nii->ni", blocks)
+        own = equations.bands[0].numpy()
+        ahead = _ahead(equations)
+        self.num, self.size = len(own) - 2, own.shape[1]
+        self.num_border = ahead.shape[1] - 2 * self.size - 1
+        diagonal = np.einsum("nii->ni", own)
+        _check_finite(diagonal[: self.num], ahead[: self.num, -1], first)
         diagonal *= 1 + damping
-        diagonal += _LEAST
-        self._lower = blocks.transpose(0, 2, 1)  # columns contiguous, as LAPACK wants them
-        self._wide = self._right_sides(bands, border, gradient)
-        self.left = self._eliminate(carry, spill)
-
-    def _right_sides(self, bands: list[Matrix], border: Matrix, gradient: Matrix) -> Matrix:
-        """(N, D, 2 D + Q + 1): to the next frame, the one after, the border, and minus the gradient."""
-        size, num = self.size, self.num
-        wide = np.empty((num, 2 * size + self.num_border + 1, size)).transpose(0, 2, 1)
-        wide[:, :, :size] = bands[1][:num]
-        wide[:, :, size : 2 * size] = bands[2][:num]
-        wide[:, :, 2 * size : -1] = border[:num]
-        wide[:, :, -1] = -gradient[:num]
-        return wide
-
-    def _eliminate(self, carry: Carry, spill: tuple[Matrix, ...]) -> Carry:
-        """Forward sweep: each frame's block, what it leaves on the two after it, and on the border."""
-        size = self.size
-        near, near_ahead, far = carry.near, carry.near_ahead, carry.far
-        right, later = carry.right
-        corner = carry.corner.copy(order="F")
-        for frame in range(self.num):
-            lower, wide = self._lower[frame], self._wide[frame]
-            lower -= near
-            wide[:, :size] -= near_ahead
-            wide[:, 2 * size :] -= right
-            if lapack.dpotrf(lower, lower=1, clean=1, overwrite_a=1)[1] != 0:
-                raise NotPositiveError
-            blas.dtrsm(1.0, lower, wide, lower=1, overwrite_b=1)
-            square = blas.dsyrk(1.0, wide, trans=1, lower=1)
-            near = far + square[:size, :size]
-            near_ahead = square[size : 2 * size, :size].T
-            far = square[size : 2 * size, size : 2 * size]
-            right = later + square[2 * size :, :size].T
-            later = square[2 * size :, size : 2 * size].T
-            corner += square[2 * size :, 2 * size :]
-        return Carry(spill, near, near_ahead, far, (right, later), corner)
+        diagonal[: self.num] += _LEAST
+        own[:2] += carry.own
+        ahead[:2] += carry.ahead
+        corner = carry.corner.copy()
+        if eliminate(own, ahead, corner) is not None:
+            raise NotPositiveError
+        self._own, self._ahead = own[: self.num], ahead[: self.num]
+        self.left = Carry(own[self.num :].copy(), ahead[self.num :].copy(), corner)
 
     def back(self, border: Matrix, after: Matrix) -> Matrix:
         """The step (N, D) of the frames, from that of the border (Q,) and of the two frames after (2, D)."""
@@ -124,8 +80,8 @@ class Run:
         known = np.concatenate([np.zeros(2 * self.size), border, [-1.0]])
         for frame in range(self.num - 1, -1, -1):
             known[: 2 * self.size] = steps[frame + 1 : frame + 3].ravel()
-            rest = -(self._wide[frame] @ known)
-            steps[frame] = blas.dtrsv(self._lower[frame], rest, lower=1, trans=1, overwrite_x=1)
+            rest = -(known @ self._ahead[frame])
+            steps[frame] = blas.dtrsv(self._own[frame].T, rest, lower=1, trans=1, overwrite_x=1)
         return steps[: self.num]
 
     def covariance(self, after: Covariance) -> Covariance:
@@ -139,8 +95,8 @@ class Run:
         follow = np.concatenate([np.zeros((self.num, size, q)), after.by_border[:2]])
         two = after.first_two
         for frame in range(self.num - 1, -1, -1):
-            lower = self._lower[frame]
-            turned = blas.dtrsm(1.0, lower, self._wide[frame][:, :-1], lower=1, trans_a=1)
+            lower = self._own[frame].T
+            turned = blas.dtrsm(1.0, lower, self._ahead[frame, :-1].T, lower=1, trans_a=1)
             with_after = turned[:, : 2 * size] @ two  # minus the covariance with the two frames after
             inverse = lapack.dpotri(lower, lower=1)[0]
             own = np.tril(inverse) + np.tril(inverse, -1).T + with_after @ turned[:, : 2 * size].T
@@ -182,22 +138,21 @@ class Corner:
         Args:
             square: (Q, Q) H of the border.
             gradient: (Q,).
-            taken: (Q + 1, Q + 1) what the frames take from it, lower triangle.
+            taken: (Q + 1, Q + 1) ``Carry.corner`` of all frames.
             damping: as for the frames.
         """
         size = len(gradient)
-        left = np.tril(square) - np.tril(taken[:size, :size])
+        left = np.tril(square + taken[:size, :size].T)
         if not np.isfinite(left).all():
             raise FitError("fit: the normal equations are not finite at shape and offsets")
         left[np.diag_indices(size)] += damping * np.diag(square) + _LEAST
-        self._right = -gradient - taken[size, :size]
+        self._right = -gradient + taken[:size, size]
         self._lower = left
         if size:
             self._lower, info = lapack.dpotrf(np.asfortranarray(left), lower=1, clean=1)
             if info != 0:
                 raise NotPositiveError
-
-        self._taken = float(taken[size, size])
+        self._taken = -float(taken[size, size])
 
     @property
     def promised(self) -> float:
@@ -224,7 +179,20 @@ def runs(num: int, length: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + length, num)
 
 
-def _check_finite(blocks: Matrix, gradient: Matrix, first: int) -> None:
-    bad = ~(np.isfinite(blocks).all((1, 2)) & np.isfinite(gradient[: len(blocks)]).all(1))
+def _ahead(equations: NormalEquations) -> Matrix:
+    """(N, 2 D + Q + 1, D) columns towards the next frame, the one after, the border, and minus the gradient."""
+    bands = [band.numpy() for band in equations.bands]
+    border, gradient = equations.border.numpy(), equations.gradient.numpy()
+    num, size, num_border = border.shape
+    ahead = np.empty((num, 2 * size + num_border + 1, size))
+    for step in (1, 2):
+        ahead[:, (step - 1) * size : step * size] = bands[step].transpose(0, 2, 1)
+    ahead[:, 2 * size : -1] = border.transpose(0, 2, 1)
+    ahead[:, -1] = -gradient
+    return ahead
+
+
+def _check_finite(diagonal: Matrix, gradient: Matrix, first: int) -> None:
+    bad = ~(np.isfinite(diagonal).all(1) & np.isfinite(gradient).all(1))
     if bad.any():
         raise FitError(f"fit: the normal equations are not finite at frame {first + int(np.argmax(bad))}")

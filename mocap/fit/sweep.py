@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mocap.fit.banded import Carry, Corner, Covariance, Matrix, Run, first_carry, runs
+from mocap.fit.banded import Carry, Corner, Covariance, Run, first_carry, runs
+from mocap.fit.lapack import Matrix
 from mocap.fit.problem import Problem, add_prior, build, prior_cost
 from mocap.fit.state import State
+from mocap.threads import in_order
 
-RUN = 500
+RUN = 128
 """Frames that are linearised at once: 0.15 MB each."""
 KEPT = 8000
 """Most frames whose factor stays in memory, 0.15 MB each; those before the last so many are factorised again
@@ -64,9 +66,9 @@ class Sweep:
         self.costs = {term.name: 0.0 for term in problem.terms}
         square, gradient = torch.zeros(border, border).double(), torch.zeros(border).double()
         carry = first_carry(size, border)
-        for index, (first, stop) in enumerate(self._runs):
+        linearised = in_order(lambda run: build(problem, state, *run), self._runs)
+        for index, ((first, _), equations) in enumerate(zip(self._runs, linearised, strict=True)):
             self._carries.append(carry)
-            equations = build(problem, state, first, stop)
             run = Run(equations, carry, damping=damping, first=first)
             carry = run.left
             square += equations.corner
@@ -116,10 +118,14 @@ class Sweep:
 
     def _backwards(self) -> Iterator[tuple[int, Run]]:
         """The runs from the last to the first, each with its first frame."""
-        for index in range(len(self._runs) - 1, -1, -1):
-            first, stop = self._runs[index]
-            run = self._kept.get(index)
-            if run is None:
-                equations = build(self.problem, self.state, first, stop)
-                run = Run(equations, self._carries[index], damping=self.damping, first=first)
-            yield first, run
+        backwards = range(len(self._runs) - 1, -1, -1)
+        for index in (index for index in backwards if index in self._kept):
+            yield self._runs[index][0], self._kept[index]
+        missing = [index for index in backwards if index not in self._kept]
+        for index, run in zip(missing, in_order(self._again, missing), strict=True):
+            yield self._runs[index][0], run
+
+    def _again(self, index: int) -> Run:
+        """The factor of a run that was not kept."""
+        equations = build(self.problem, self.state, *self._runs[index])
+        return Run(equations, self._carries[index], damping=self.damping, first=self._runs[index][0])
