@@ -345,7 +345,7 @@ def import_(
 @app.command("import-motion")
 def import_motion(
     session: Annotated[Path, typer.Argument(help="The session that gets the motion; made if missing.")],
-    files: Annotated[list[Path], typer.Argument(help="BVH, FBX or GLB files; each becomes a person.")],
+    files: Annotated[list[Path], typer.Argument(help="BVH, FBX, GLB or AMC files; each becomes a person.")],
     take: Annotated[str, typer.Option(help="The take that gets the motion.")] = "take1",
     rig: Annotated[
         str | None, typer.Option(help="Whose joint names they have: a preset or a .toml; told if left out.")

@@ -125,7 +125,7 @@ def import_motions(
 
     Args:
         session: gets the take; made where there is none.
-        sources: BVH, FBX or GLB files.
+        sources: BVH, FBX, GLB or AMC files; the ``.asf`` lies beside an ``.amc``.
         take: name of the take.
         rig: whose joint names they have, a preset or a TOML file; told from the names if left out.
         unit: m, cm, mm, inch or cmu, where files do not say.

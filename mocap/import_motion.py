@@ -30,6 +30,8 @@ _BONES: Final = (
 """Lengths that tell a body's shape."""
 _LENGTH_SD_M = 0.01
 """How far a bone of a rig is from the person's."""
+_CLEARANCE_M: Final = {"hand": 0.03, "knee": 0.05}
+"""How high the joints are above the skin that touches the floor."""
 _STEPS = 4
 _MOST_BETA = 3.0
 
@@ -49,7 +51,7 @@ class ImportedMotion:
 def import_motion(
     path: Path, *, rig: str | None = None, unit: str | None = None, up: str | None = None
 ) -> ImportedMotion:
-    """The motion in a BVH, FBX or GLB file on the shipped body, in a shape with bones like the file's.
+    """The motion in a BVH, FBX, GLB or AMC file on the shipped body, in a shape with bones like the file's.
 
     Args:
         path: the file.
@@ -89,11 +91,15 @@ def _contacts(source: Performance) -> dict[str, FloatArray]:
     from rigs.retarget.contacts import spots
 
     places = spots(source)
-    names = [name for name in places if name.endswith(("heel", "foot"))]
+    names = list(places)
     if not names or len(source.turn) < 2:
         return {}
     time_s = np.arange(len(source.turn)) / source.rate_hz
-    found = find_contacts(np.stack([places[name] for name in names], axis=1), time_s)
+    clearance = np.array([_CLEARANCE_M.get(name.partition("_")[2], 0.0) for name in names])
+    found = find_contacts(
+        np.stack([places[name] for name in names], axis=1), time_s,
+        clearance_m=clearance, on_steps=clearance == 0.0,
+    )  # fmt: skip
     return {name: found.probability[:, column] for column, name in enumerate(names)}
 
 

@@ -37,6 +37,20 @@ _ALSO: Final[dict[str, str]] = {
 }  # fmt: skip
 """Spellings that mean the same everywhere, without signs and case."""
 
+_ACCLAIM: Final[dict[str, str]] = {
+    "pelvis": "root", "spine1": "lowerback", "spine2": "upperback", "spine3": "thorax",
+    "neck": "lowerneck", "head": "head",
+    **{
+        f"{side}_{ours}": side[0] + theirs
+        for side in ("left", "right")
+        for ours, theirs in {
+            "hip": "femur", "knee": "tibia", "ankle": "foot", "foot": "toes",
+            "collar": "clavicle", "shoulder": "humerus", "elbow": "radius", "wrist": "wrist",
+        }.items()
+    },
+}  # fmt: skip
+"""Names of bones in the .asf files of the CMU database; no program's characters are named so."""
+
 
 def match_joints(names: Sequence[str], parents: Sequence[int], rig: str | None = None) -> dict[str, int]:
     """Our joints among those of a skeleton.
@@ -53,8 +67,8 @@ def match_joints(names: Sequence[str], parents: Sequence[int], rig: str | None =
     place: dict[str, int] = {}
     for index, name in enumerate(plain):
         place.setdefault(name, index)
-    presets = [rig] if rig else list(available_rigs())
-    found = max((_by_names(load_rig_names(preset), place) for preset in presets), key=len)
+    tables = [load_rig_names(preset) for preset in ([rig] if rig else available_rigs())]
+    found = max((_by_names(table, place) for table in (*tables, _ACCLAIM)), key=len)
     for spelling, ours in _ALSO.items():
         if ours not in found and spelling in place and place[spelling] not in found.values():
             found[ours] = place[spelling]

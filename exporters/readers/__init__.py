@@ -1,4 +1,4 @@
-"""Read characters and their motion from BVH, FBX and GLB files that any program wrote.
+"""Read characters and their motion from BVH, FBX, GLB and ASF/AMC files that any program wrote.
 
 Every reader returns a :class:`MovingSkeleton` in the file's own axes; :func:`read_performance` brings it into
 our world under our joints' names, and :func:`rig_from_file` makes a rig of the character at rest.
@@ -16,6 +16,7 @@ import numpy as np
 
 from exporters.bvh_file import parse_bvh
 from exporters.errors import ExportError
+from exporters.readers.acclaim import read_acclaim
 from exporters.readers.fbx_scene import read_fbx
 from exporters.readers.glb_file import read_glb
 from exporters.readers.moving_skeleton import MovingSkeleton, Upright, clean_names, stand_up
@@ -62,10 +63,16 @@ def read_bvh_skeleton(data: bytes) -> MovingSkeleton:
     )
 
 
-READERS: Final[dict[str, Callable[[bytes], MovingSkeleton]]] = {
-    ".bvh": read_bvh_skeleton,
-    ".fbx": read_fbx,
-    ".glb": read_glb,
+def _from_bytes(reader: Callable[[bytes], MovingSkeleton]) -> Callable[[Path], MovingSkeleton]:
+    return lambda path: reader(path.read_bytes())
+
+
+READERS: Final[dict[str, Callable[[Path], MovingSkeleton]]] = {
+    ".bvh": _from_bytes(read_bvh_skeleton),
+    ".fbx": _from_bytes(read_fbx),
+    ".glb": _from_bytes(read_glb),
+    ".amc": read_acclaim,
+    ".asf": read_acclaim,
 }
 """Readers by the file's suffix."""
 
@@ -92,11 +99,9 @@ def read_skeleton(path: Path) -> MovingSkeleton:
     if reader is None:
         raise ExportError(f"{path.name}: cannot be read; use one of {', '.join(READERS)}")
     try:
-        data = path.read_bytes()
+        return reader(path)
     except OSError as error:
         raise ExportError(f"{path}: {error.strerror}") from error
-    try:
-        return reader(data)
     except ExportError as error:
         raise ExportError(f"{path.name}: {error}") from error
 

@@ -2,20 +2,22 @@
 
 Limbs point where they pointed, against the rest pose of each rig; the roll of limbs and the bend of the spine
 are shared out over the rig's own joints; feet that stand stay where they are and nothing goes through the
-floor, which is solved over the whole take at once (``floor``).
+floor, which is solved over the whole take at once (``settle``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.retarget.contacts import marks, touching_hands
-from rigs.retarget.floor import ENDS, settle
+from rigs.retarget.contacts import Mark, Touch, marks, touching_hands
+from rigs.retarget.figure import Figure
 from rigs.retarget.performance import Performance, roll_about
-from rigs.retarget.pose import WORLD_FROM_RIG, bend_limb, joint_turns, place_joints
+from rigs.retarget.pose import WORLD_FROM_RIG
+from rigs.retarget.settle import settle
 from rigs.retarget.target import Target, fit_target
 from rigs.rig import Rig, RootMotion
 
@@ -23,11 +25,6 @@ __all__ = ["Performance", "Retargeted", "Target", "fit_target", "retarget"]
 
 FloatArray = NDArray[np.float64]
 
-_LIMBS = {
-    f"{side}_{end}": (f"{side}_{top}", f"{side}_{middle}")
-    for side in ("left", "right")
-    for end, top, middle in (("ankle", "hip", "knee"), ("wrist", "shoulder", "elbow"))
-}
 _SAME_M = 1e-7
 """Less than this apart, two characters stand alike."""
 
@@ -62,14 +59,11 @@ def retarget(source: Performance, rig: Rig) -> Retargeted:
         for joint in target.joints
         if joint.ours
     }
-    upright = np.tile(WORLD_FROM_RIG, (len(source.turn), 1, 1))
-    turn = joint_turns(target, turns, upright)
-    xyz = place_joints(target, turn, _pelvis(target, source, turns))
-    moved = _stand(target, source, turns, xyz)
-    if moved is not None:
-        turn = joint_turns(target, turns, upright)
-        xyz = place_joints(target, turn, moved)
-    return _with_travel(Retargeted(target, turn, xyz, ()), turns, rig.root_motion)
+    figure = Figure(target, turns, _pelvis(target, source, turns))
+    points, touches = marks(target, source), touching_hands(target, source)
+    if not _is_right(target, source, figure.xyz, points, touches):
+        figure.pose(settle(figure, points, touches, source.rate_hz))
+    return _with_travel(Retargeted(target, figure.turn, figure.xyz, ()), turns["pelvis"], rig.root_motion)
 
 
 def _pelvis(target: Target, source: Performance, turns: dict[str, FloatArray]) -> FloatArray:
@@ -82,31 +76,25 @@ def _pelvis(target: Target, source: Performance, turns: dict[str, FloatArray]) -
     return middle - turns["pelvis"] @ ((left + right) / 2 - pelvis)
 
 
-def _stand(
-    target: Target, source: Performance, turns: dict[str, FloatArray], xyz: FloatArray
-) -> FloatArray | None:
-    """Bend limbs and move the pelvis so that contacts hold; (T, 3) the pelvis, None if they hold as it is."""
+def _is_right(
+    target: Target, source: Performance, xyz: FloatArray, points: Sequence[Mark], touches: Sequence[Touch]
+) -> bool:
+    """Whether a target in the source's size has its feet where the source has them, and hands if in use."""
+    if not target.fitted:
+        return False
+    hands = [target.index(f"{side}_wrist") for side in ("left", "right")]
+    used = bool(touches) or any((one.stands | one.is_low).any() for one in points if one.joint in hands)
+    parts = ("ankle", "wrist") if used else ("ankle",)
+    ends = [f"{side}_{part}" for side in ("left", "right") for part in parts]
     apart = [
-        np.abs(xyz[:, place] - source.place(end) * target.scale).max()
-        for end in ENDS
+        np.abs(xyz[:, place] - source.place(end)).max()
+        for end in ends
         if (place := target.index(end)) is not None and end in source.names
     ]
-    if target.fitted and max(apart) < _SAME_M:
-        return None
-    standing, low = marks(target, source, turns, xyz)
-    touches = touching_hands(target, source, turns, xyz)
-    if not standing and not touches and not low:
-        return None
-    shifts = settle(standing, low, touches, source.rate_hz, len(xyz), target.scale)
-    for end, joints in _LIMBS.items():
-        places = [target.index(name) for name in (*joints, end)]
-        if None not in places and np.abs(shifts.ends[end]).max() > _SAME_M:
-            top, middle, last = (xyz[:, place] for place in places if place is not None)
-            bend_limb(turns, (top, middle, last), joints, shifts.ends[end])
-    return xyz[:, target.index("pelvis") or 0] + shifts.pelvis
+    return max(apart) < _SAME_M
 
 
-def _with_travel(result: Retargeted, turns: dict[str, FloatArray], how: RootMotion) -> Retargeted:
+def _with_travel(result: Retargeted, pelvis_turn: FloatArray, how: RootMotion) -> Retargeted:
     """The root on the floor follows the pelvis, or the character stays where it is."""
     target = result.target
     pelvis = target.index("pelvis") or 0
@@ -121,7 +109,7 @@ def _with_travel(result: Retargeted, turns: dict[str, FloatArray], how: RootMoti
         rest = [index for index in range(len(target.joints)) if index not in held]
         xyz[:, rest] -= (path - path[:1])[:, None]
     elif how == "ground" and (roots or held):
-        heading = _heading(turns["pelvis"])
+        heading = _heading(pelvis_turn)
         for index in held:
             turn[:, index] = heading @ turn[:, index]
             xyz[:, index] = path + (heading @ xyz[:, index, :, None])[..., 0]

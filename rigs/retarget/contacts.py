@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.retarget.floor import ENDS, Low, Standing, Touch
 from rigs.retarget.performance import Performance
 from rigs.retarget.target import CHILD, Target
 
@@ -23,57 +23,80 @@ _SLOW_M_S, _NEAR_M = 0.15, 0.05
 """Where a motion does not say what stands: slower and nearer to the floor than this."""
 _LYING_M: Final = 0.05
 """Joints nearer to the floor than this may get as near as they are in the source."""
+_LOOSE_M: Final = 0.005
+"""Palms and knees roll and give way."""
+_STEP_M: Final = 0.05
+"""Soles that stand higher than this stand on something."""
 _TOUCH_M: Final = (0.12, 0.25)
 """Hands nearer than the first touch, those further than the second do not."""
 _SPOTS: Final = (("heel", "ankle"), ("foot", "ankle"), ("hand", "wrist"), ("knee", "knee"))
 """What a motion calls its contacts, and the joint that each moves with."""
+_OF_SPOTS: Final = ("ankle", "foot", "knee")
+"""Joints that a spot stands for, or that are inside a foot, whose sole counts."""
 
 
-def marks(
-    target: Target, source: Performance, turns: dict[str, FloatArray], xyz: FloatArray
-) -> tuple[list[Standing], list[Low]]:
-    """Points that stand, and points that must stay above the floor.
+@dataclass(frozen=True)
+class Mark:
+    """A point of the target that stands now and then, and that must stay above the floor; T frames."""
 
-    Args:
-        target: the rig.
-        source: the performance, with what is known of its contacts.
-        turns: (T, 3, 3) of our joints in the target.
-        xyz: (T, N, 3) where the target's joints are before anything is shifted.
-    """
-    standing: list[Standing] = []
-    low: list[Low] = []
+    joint: int
+    """The joint of the target that carries it."""
+    arm: FloatArray
+    """(3,) metres from that joint, at rest."""
+    stands: NDArray[np.bool_]
+    """(T,) when it must not move."""
+    height: FloatArray
+    """(T,) metres, world: how high it is while it stands."""
+    least: FloatArray
+    """(T,) metres, world: how low it may be."""
+    is_low: NDArray[np.bool_]
+    """(T,) when the source's is low enough to touch the floor."""
+    loose_m: float = 0.0
+    """Metres that it may rise and fall while it stands."""
+
+
+@dataclass(frozen=True)
+class Touch:
+    """Two marks that keep a distance at times."""
+
+    first: Mark
+    """One,"""
+    second: Mark
+    """the other."""
+    apart: FloatArray
+    """(T, 3) metres, world: how far the first is from the second."""
+    weight: FloatArray
+    """(T,) in [0, 1]: how much it matters."""
+
+
+def marks(target: Target, source: Performance) -> list[Mark]:
+    """Points of the target that stand, and points that must stay above the floor."""
+    found: list[Mark] = []
     rest = dict(zip(source.names, source.rest_xyz, strict=True))
-    target_rest = {
-        joint.ours: place for joint, place in zip(target.joints, target.rest_xyz, strict=True) if joint.ours
-    }
+    theirs = {joint.ours: place for joint, place in zip(target.joints, target.rest_xyz, strict=True)}
     for side in ("left", "right"):
         for spot, part in _SPOTS:
             joint = f"{side}_{part}"
-            place = target.index(joint)
-            if place is None or joint not in source.names:
+            index = target.index(joint)
+            if index is None or joint not in source.names:
                 continue
             ours = _spot(spot, joint, rest)
-            theirs = _carried(target, joint, ours) if spot == "hand" else _spot(spot, joint, target_rest)
-            there = xyz[:, place] + turns[joint] @ theirs
             here = source.place(joint) + source.turn_of(joint) @ ours
-            end = joint if joint in ENDS else ""
-            flat = spot in ("heel", "foot")
-            stands = _stands(source, f"{side}_{spot}", here, flat)
-            height = target.scale * here[:, 2]
-            low.append(Low(end, there[:, 2], _least(height, 0.0 if flat else target.scale * _LYING_M)))
-            if stands.any():
-                steady = _steady(height, stands)
-                standing.append(Standing(end, there, stands, steady))
-    low += [
-        Low(
-            "",
-            xyz[:, index, 2],
-            _least(target.scale * source.place(joint.ours)[:, 2], target.scale * _LYING_M),
-        )
-        for index, joint in enumerate(target.joints)
-        if joint.ours in source.names and joint.ours not in ENDS and "foot" not in joint.ours
-    ]
-    return standing, low
+            sole = spot in ("heel", "foot")
+            arm = _carried(target, joint, ours) if spot == "hand" else _spot(spot, joint, theirs)
+            stands = _stands(source, f"{side}_{spot}", here, sole)
+            height = _steady(target, here[:, 2], stands, sole)
+            least = _least(target, here[:, 2], 0.0 if sole else _LYING_M)
+            loose = 0.0 if sole else _LOOSE_M
+            is_low = here[:, 2] < _LYING_M
+            found.append(Mark(index, arm, stands, target.scale * height, least, is_low, loose))
+    never = np.zeros(len(source.turn), dtype=bool)
+    for index, joint in enumerate(target.joints):
+        if joint.ours in source.names and joint.ours.partition("_")[2] not in _OF_SPOTS:
+            height = source.place(joint.ours)[:, 2]
+            least = _least(target, height, _LYING_M)
+            found.append(Mark(index, np.zeros(3), never, least, least, height < _LYING_M))
+    return found
 
 
 def spots(source: Performance) -> dict[str, FloatArray]:
@@ -88,26 +111,24 @@ def spots(source: Performance) -> dict[str, FloatArray]:
     }
 
 
-def touching_hands(
-    target: Target, source: Performance, turns: dict[str, FloatArray], xyz: FloatArray
-) -> list[Touch]:
+def touching_hands(target: Target, source: Performance) -> list[Touch]:
     """Hands that are together in the source."""
     hands = ("left_wrist", "right_wrist")
     places = [target.index(hand) for hand in hands]
     if None in places or not set(hands) <= set(source.names):
         return []
     rest = dict(zip(source.names, source.rest_xyz, strict=True))
-    palms, theirs = [], []
+    palms: list[FloatArray] = []
+    ends: list[Mark] = []
+    never, nowhere = np.zeros(len(source.turn), dtype=bool), np.zeros(len(source.turn))
     for hand, place in zip(hands, places, strict=True):
         spot = _spot("hand", hand, rest)
         palms.append(source.place(hand) + source.turn_of(hand) @ spot)
-        theirs.append(xyz[:, place or 0] + turns[hand] @ _carried(target, hand, spot))
+        ends.append(Mark(place or 0, _carried(target, hand, spot), never, nowhere, nowhere, never))
     apart = palms[0] - palms[1]
     near, far = _TOUCH_M
     weight = np.clip((far - np.linalg.norm(apart, axis=-1)) / (far - near), 0.0, 1.0)
-    if not weight.any():
-        return []
-    return [Touch(*hands, target.scale * apart - (theirs[0] - theirs[1]), weight**2)]
+    return [Touch(ends[0], ends[1], target.scale * apart, weight**2)] if weight.any() else []
 
 
 def _carried(target: Target, joint: str, spot: FloatArray) -> FloatArray:
@@ -150,15 +171,24 @@ def _stands(source: Performance, name: str, place: FloatArray, sole: bool) -> ND
     return stands
 
 
-def _steady(height: FloatArray, stands: NDArray[np.bool_]) -> FloatArray:
-    """(T,) the mean height of each stand."""
+def _steady(target: Target, height: FloatArray, stands: NDArray[np.bool_], sole: bool) -> FloatArray:
+    """(T,) metres: how high a point is while it stands.
+
+    Soles near the floor are on it, those on steps at one height; who has the source's size is where that is.
+    """
+    if target.fitted or not sole:
+        return height if target.fitted else np.maximum(height, 0.0)
     steady = height.copy()
     edges = np.flatnonzero(np.diff(np.concatenate([[False], stands, [False]]).astype(np.int8)))
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        steady[start:stop] = height[start:stop].mean()
+        mean = float(height[start:stop].mean())
+        steady[start:stop] = mean if mean > _STEP_M else 0.0
     return steady
 
 
-def _least(height: FloatArray, above: float) -> FloatArray:
-    """(T,) no lower than the source, and no lower than ``above`` where the source is higher."""
-    return np.minimum(height, above)
+def _least(target: Target, height: FloatArray, most: float) -> FloatArray:
+    """(T,) metres: as low as the source, but not below the floor; no matter where the source is high.
+
+    Who has the source's size is where the source is, even below the floor.
+    """
+    return target.scale * (np.minimum(height, most) if target.fitted else np.clip(height, 0.0, most))

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.retarget.performance import about, parent_of, roll_about, shared_turn, turn_between
+from rigs.retarget.performance import about, parent_of, roll_about, shared_turn
 from rigs.retarget.target import CHILD, Target
 
 FloatArray = NDArray[np.float64]
@@ -58,6 +58,11 @@ def joint_turns(target: Target, turns: Turns, root_turn: FloatArray) -> FloatArr
     return result
 
 
+def root_turns(num_frames: int) -> FloatArray:
+    """(T, 3, 3) of a root that stands on the floor and faces the world's -Y."""
+    return np.tile(WORLD_FROM_RIG, (num_frames, 1, 1))
+
+
 def _unrolled(target: Target, turns: Turns, joint: str, share: float) -> FloatArray:
     """(T, 3, 3) a joint's turn less a share of its roll against the joint above."""
     along = bone_direction(target, joint)
@@ -97,32 +102,3 @@ def place_joints(target: Target, turns: FloatArray, pelvis_xyz: FloatArray) -> F
         if followed is not None:
             xyz[:, index] = xyz[:, followed]
     return xyz
-
-
-def bend_limb(
-    turns: dict[str, FloatArray], places: tuple[FloatArray, FloatArray, FloatArray], joints: tuple[str, str],
-    shift: FloatArray,
-) -> None:  # fmt: skip
-    """Move the end of a limb by bending it: its upper and lower bone turn as little as they can.
-
-    Args:
-        turns: of our joints; those of the limb are replaced.
-        places: (T, 3) each: where its three joints are.
-        joints: names of the first two.
-        shift: (T, 3) metres that the end moves; cut where the limb is too short for it.
-    """
-    top, middle, end = places
-    first, second = (np.linalg.norm(b - a, axis=-1) for a, b in ((top, middle), (middle, end)))
-    goal = end + shift
-    reach = np.linalg.norm(goal - top, axis=-1)
-    lowest, highest = np.abs(first - second) + 1e-6, first + second - 1e-9
-    new_reach = np.clip(reach, lowest, highest)
-    goal = top + (goal - top) * (new_reach / np.maximum(reach, 1e-9))[:, None]
-    along = (goal - top) / new_reach[:, None]
-    side = middle - top - along * ((middle - top) * along).sum(-1, keepdims=True)
-    side /= np.maximum(np.linalg.norm(side, axis=-1, keepdims=True), 1e-12)
-    run = (first**2 + new_reach**2 - second**2) / (2 * new_reach)
-    out = np.sqrt(np.maximum(first**2 - run**2, 0.0))
-    new_middle = top + along * run[:, None] + side * out[:, None]
-    turns[joints[0]] = turn_between(middle - top, new_middle - top) @ turns[joints[0]]
-    turns[joints[1]] = turn_between(end - middle, goal - new_middle) @ turns[joints[1]]

@@ -296,14 +296,13 @@ def _alignment(target: Target, source: Performance) -> dict[str, FloatArray]:
 
 
 def _bones(target: Target, source: Performance, joint: str) -> tuple[FloatArray, FloatArray] | None:
-    """(3,) each: a joint's bone at rest in target and source, to the first child that both have."""
+    """(3,) each: a joint's bone at rest in target and source, each to the first child that it has."""
     start = target.index(joint)
-    for child in CHILD.get(joint, ()):
-        end = target.index(child)
-        if start is None or end is None or not {joint, child} <= set(source.names):
-            continue
-        theirs = target.rest_xyz[end] - target.rest_xyz[start]
-        ours = source.rest(child) - source.rest(joint)
-        if min(float(np.linalg.norm(theirs)), float(np.linalg.norm(ours))) > _SHORTEST_M:
-            return theirs, ours
-    return None
+    ends = [index for child in CHILD.get(joint, ()) if (index := target.index(child)) is not None]
+    known = [child for child in CHILD.get(joint, ()) if child in source.names]
+    if start is None or joint not in source.names or not ends or not known:
+        return None
+    theirs = target.rest_xyz[ends[0]] - target.rest_xyz[start]
+    ours = source.rest(known[0]) - source.rest(joint)
+    long = min(float(np.linalg.norm(theirs)), float(np.linalg.norm(ours))) > _SHORTEST_M
+    return (theirs, ours) if long else None

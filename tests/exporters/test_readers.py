@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from exporters import ExportError, Take, export
 from exporters.fbx.binary import Node, decode, encode, i32
-from exporters.readers import READERS, load_any_rig, read_performance, read_skeleton, rig_from_file
+from exporters.readers import load_any_rig, read_performance, read_skeleton, rig_from_file
 from exporters.rigged import joints_on_rig, performance_of
 from rigs.rig import load_rig
 from rigs.rig_match import match_joints
@@ -182,7 +182,7 @@ def doubled(data: bytes, random: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("spoil", [flipped, cut, doubled])
-@pytest.mark.parametrize("suffix", sorted(READERS))
+@pytest.mark.parametrize("suffix", [".bvh", ".fbx", ".glb"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_broken_files_are_read_or_refused_in_time(
     suffix: str, spoil: Callable[[bytes, np.random.Generator], bytes], tmp_path: Path
