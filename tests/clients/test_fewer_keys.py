@@ -13,7 +13,7 @@ from rigs.mesh import mesh_of
 from rigs.rig_names import load_rig_names
 
 from ..recovery.body_truth import cmu_motion
-from .check_file import Comparison, compare, table
+from .check_file import Comparison, compare, joints_of, table
 from .readers import READERS
 from .test_characters import skinned
 
@@ -27,9 +27,9 @@ def checked(take: Take, suffix: str, bound_mm: float, folder: Path) -> tuple[flo
     """How much smaller the file is, and what the clients read in every frame."""
     (full,) = export(take, folder / f"full{suffix}")
     (less,) = export(take, folder / f"less{suffix}", max_error_mm=bound_mm)
-    motion, names = take.characters[0].motion, load_rig_names("mixamo")
+    truth = joints_of(take.characters[0].motion, load_rig_names("mixamo"))
     results = [
-        compare(client, read(less), motion, names)
+        compare(client, read(less), truth)
         for client, read in READERS[suffix].items()
         if client not in ONLY_KEYS
     ]
