@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from exporters.axes import WORLD, Axes, FloatArray
 from exporters.errors import ExportError
+from exporters.hierarchy import check_names
 from exporters.libraries import need
 from exporters.take import Character, Take
 from exporters.timecode import Timecode
@@ -24,13 +25,15 @@ C3D_AXES: Final = Axes(up="+z", forward="-y", unit="mm")
 
 _MOST_FRAMES: Final = 65535
 """What two bytes of the header count; readers trust no other number."""
-_MOST_POINTS: Final = 255
-"""A parameter's dimension is one byte, and readers look for names in one parameter."""
+_LONGEST: Final = 255
+"""A parameter's dimension is one byte: letters of a name, and names in one parameter."""
+_MOST_BYTES: Final = 120_000
+"""Of the parameters, which fill at most 255 blocks of 512 bytes; names take most of it."""
 _RESIDUAL_STEP_MM: Final = 0.1
 """A residual is one byte, in these steps."""
 _MOST_VIEWS: Final = 7
-_MOST_EVENTS: Final = 255
-"""For the same reason; later events are left out."""
+_MOST_EVENTS: Final = _LONGEST
+"""Readers look for them in one parameter; later events are left out."""
 _STANDS: Final = 0.5
 """Probability of contact from which on a foot counts as standing."""
 
@@ -64,17 +67,16 @@ def _c3d(character: Character, frames: slice, timecode: Timecode | None) -> byte
             f"person {character.name}: {count} frames, and C3D holds 1 to {_MOST_FRAMES}; "
             "choose them with start_frame and end_frame"
         )
-    if len(names) > _MOST_POINTS:
-        raise ExportError(
-            f"person {character.name}: {len(names)} points, and C3D names {_MOST_POINTS} at most"
-        )
+    _check_labels(character, names, kinds)
     file = ezc3d.c3d()
     point = file["parameters"]["POINT"]
     point["RATE"]["value"] = [character.motion.mocap_framerate]
     point["UNITS"]["value"] = ["mm"]
     point["SCALE"]["value"] = [-_RESIDUAL_STEP_MM]  # negative: coordinates are floats
-    point["LABELS"]["value"] = names
-    point["DESCRIPTIONS"]["value"] = kinds
+    point["LABELS"]["value"] = names  # the library makes LABELS2 of what is too much for one
+    point["DESCRIPTIONS"]["value"] = kinds[:_LONGEST]
+    for part in range(1, (len(kinds) - 1) // _LONGEST + 1):
+        file.add_parameter("POINT", f"DESCRIPTIONS{part + 1}", kinds[part * _LONGEST : (part + 1) * _LONGEST])
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
     file.add_parameter("SUBJECTS", "NAMES", [character.name])
@@ -95,6 +97,19 @@ def _c3d(character: Character, frames: slice, timecode: Timecode | None) -> byte
         path = Path(folder) / "points.c3d"
         file.write(str(path))
         return path.read_bytes()
+
+
+def _check_labels(character: Character, names: list[str], kinds: list[str]) -> None:
+    check_names(names, "C3D")
+    widest = [max(len(text.encode()) for text in texts) for texts in (names, kinds)]
+    if widest[0] > _LONGEST:
+        name = max(names, key=lambda each: len(each.encode()))
+        raise ExportError(f"C3D holds names of {_LONGEST} bytes at most; shorten {name[:40]}...")
+    if len(names) * sum(widest) > _MOST_BYTES:
+        raise ExportError(
+            f"person {character.name}: the names of {len(names)} points are more than C3D holds; "
+            "export fewer points, or as trc or csv"
+        )
 
 
 def _points(

@@ -17,16 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.animation import Animation
-from exporters.axes import RIG, FloatArray
+from exporters.axes import FloatArray
 from exporters.errors import ExportError
 from exporters.euler import continuous_euler, rotation_from_euler
+from exporters.posing import bone_ends, carriers, posed
 from exporters.quaternions import continuous_quaternions, rotation_from_quaternion
 
 _SHARE: Final = 1.0
 """Of the bound that one joint may spend before the chain is looked at: errors rarely add up."""
-_ROUNDING: Final = 0.05
+ROUNDING: Final = 0.05
 """Of the bound that rounding a joint's values may move the end of its chain."""
-_SPARE: Final = 0.98
+SPARE: Final = 0.98
 """Of the bound that our own readings may use; single precision in files takes the rest."""
 
 
@@ -75,8 +76,8 @@ def fewer_keys(animation: Animation, bound: float) -> Curves:
         raise ExportError("the greatest error of fewer keys must be above 0 mm")
     reach = _reach(animation)
     exact = all_keys(animation)
-    step_deg = _power_of_two(np.rad2deg(2 * _ROUNDING * bound / reach))[:, None]
-    step_xyz = float(_power_of_two(np.array([2 * _ROUNDING * bound]))[0])
+    step_deg = power_of_two(np.rad2deg(2 * ROUNDING * bound / reach))[:, None]
+    step_xyz = float(power_of_two(np.array([2 * ROUNDING * bound]))[0])
     degrees = np.round(exact.degrees / step_deg) * step_deg
     curves = Curves(
         degrees,
@@ -85,7 +86,7 @@ def fewer_keys(animation: Animation, bound: float) -> Curves:
         exact.keys,
     )
     has_key = _first_choice(exact, curves, _SHARE * bound / reach, _SHARE * bound)
-    _put_back(animation, curves, has_key, _SPARE * bound)
+    _put_back(animation, curves, has_key, SPARE * bound)
     keys = [np.flatnonzero(row) for row in has_key]
     for joint, frames in enumerate(keys):
         own = [curves.degrees[:, joint], *([curves.travel[joint]] if joint in curves.travel else [])]
@@ -103,8 +104,8 @@ def worst_distance(animation: Animation, curves: Curves) -> float:
     return float(_distances(animation, curves, has_key).max())
 
 
-def _power_of_two(value: FloatArray) -> FloatArray:
-    """The next lower power of two: multiples of it leave zeros in single precision, which pack well."""
+def power_of_two(value: FloatArray) -> FloatArray:
+    """(...) the next lower power of two: multiples of it leave zeros in single precision, which pack well."""
     return 2.0 ** np.floor(np.log2(value))
 
 
@@ -112,22 +113,12 @@ def _reach(animation: Animation) -> FloatArray:
     """(N,) length of the longest chain of bones that a joint turns, its last bone's tip included."""
     lengths = np.linalg.norm(animation.offsets, axis=1)
     reach = np.zeros(len(lengths))
-    for joint, tip in _tips(animation).items():
+    for joint, tip in bone_ends(animation).items():
         reach[joint] = np.linalg.norm(tip)
     for joint in reversed(range(1, len(lengths))):
         parent = animation.hierarchy.parents[joint]
         reach[parent] = max(reach[parent], reach[joint] + lengths[joint])
     return reach
-
-
-def _tips(animation: Animation) -> dict[int, FloatArray]:
-    """(3,) end of each last bone in its joint's own frame, in the file's unit."""
-    hierarchy = animation.hierarchy
-    own = animation.bind_matrices[:, :3, :3]
-    return {
-        joint: animation.axes.points(tip - hierarchy.rest_xyz[joint], RIG) @ own[joint]
-        for joint, tip in hierarchy.tips.items()
-    }
 
 
 def _first_choice(exact: Curves, curves: Curves, angle: FloatArray, length: float) -> NDArray[np.bool_]:
@@ -186,7 +177,8 @@ def _neighbours(
 
 def _put_back(animation: Animation, curves: Curves, has_key: NDArray[np.bool_], bound: float) -> None:
     """Give frames their keys back until every joint is within the bound."""
-    children = _carriers(animation)
+    count = len(animation.hierarchy.names)
+    children = carriers(animation)[:count] | np.eye(count, dtype=bool)
     while True:
         off = _distances(animation, curves, has_key) > bound  # (T, N)
         # The joints that carry one that is off get keys in that frame; those that have them all cannot help.
@@ -196,47 +188,21 @@ def _put_back(animation: Animation, curves: Curves, has_key: NDArray[np.bool_], 
         has_key |= wanted
 
 
-def _carriers(animation: Animation) -> NDArray[np.bool_]:
-    """(N, N) whether the second joint carries the first or is it."""
-    count = len(animation.hierarchy.parents)
-    carried = np.eye(count, dtype=bool)
-    for joint, parent in enumerate(animation.hierarchy.parents):
-        if parent >= 0:
-            carried[joint] |= carried[parent]
-    return carried
-
-
 def _distances(animation: Animation, curves: Curves, has_key: NDArray[np.bool_]) -> FloatArray:
     """(T, N) how far each joint, or the end of its bone, is from where it was, in the worst reading."""
-    truth = _posed(animation, animation.node_rotation, animation.node_travel)
+    truth = posed(animation, animation.node_rotation, animation.node_travel)
     travel = {
         joint: _between(xyz[:, None], has_key[joint : joint + 1])[:, 0]
         for joint, xyz in curves.travel.items()
     }
     worst = np.zeros(truth.shape[:2])
     for read in _READINGS:
-        xyz = _posed(animation, read(curves, has_key), travel)
+        xyz = posed(animation, read(curves, has_key), travel)
         worst = np.maximum(worst, np.linalg.norm(xyz - truth, axis=-1))
     count = len(animation.hierarchy.names)
-    for row, joint in enumerate(_tips(animation)):
+    for row, joint in enumerate(bone_ends(animation)):
         worst[:, joint] = np.maximum(worst[:, joint], worst[:, count + row])
     return worst[:, :count]
-
-
-def _posed(animation: Animation, rotation: FloatArray, travel: Mapping[int, FloatArray]) -> FloatArray:
-    """(T, N + tips, 3) joints, then bones' ends, of nodes that turn and travel so."""
-    offsets = animation.node_offsets
-    turn = np.empty_like(rotation)
-    xyz = np.empty(rotation.shape[:-1])
-    for joint, parent in enumerate(animation.hierarchy.parents):
-        if parent < 0:
-            turn[:, joint], xyz[:, joint] = rotation[:, joint], travel[joint]
-        else:
-            turn[:, joint] = turn[:, parent] @ rotation[:, joint]
-            local = travel.get(joint, offsets[joint])
-            xyz[:, joint] = xyz[:, parent] + (turn[:, parent] @ local[..., None])[..., 0]
-    ends = [xyz[:, joint] + turn[:, joint] @ tip for joint, tip in _tips(animation).items()]
-    return np.concatenate([xyz, np.stack(ends, axis=1)], axis=1)
 
 
 def _between(values: FloatArray, has_key: NDArray[np.bool_]) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from exporters.axes import WORLD, Axes, FloatArray, Unit
 from exporters.errors import ExportError
+from exporters.hierarchy import check_names
 from exporters.pieces import Pieces, piece_ranges
 from exporters.take import Character, Take
 
@@ -73,7 +74,12 @@ def _trc(character: Character, axes: Axes, frames: slice) -> Pieces:
 def trc_pieces(
     name: str, markers: Sequence[str], xyz_world: FloatArray, rate_hz: float, axes: Axes
 ) -> Pieces:
-    """A TRC file of markers (T, K, 3) in our world, metres; one that is not known is left blank."""
+    """A TRC file of markers (T, K, 3) in our world, metres; one that is not known is left blank.
+
+    Raises:
+        ExportError: names that would break its lines.
+    """
+    check_names(markers, "TRC")
     rate, count = f"{rate_hz:.6g}", len(xyz_world)
     head = [
         f"PathFileType\t4\t(X/Y/Z)\t{name}.trc",
@@ -110,7 +116,7 @@ def csv_pieces(time_s: FloatArray, names: Sequence[str], groups: Sequence[FloatA
     """A CSV file of groups of columns (T, ...) beside the time in seconds; NaN is left blank."""
 
     def make() -> Iterator[bytes]:
-        yield _lines(["time_s," + ",".join(names)])
+        yield _lines([",".join(_field(name) for name in ("time_s", *names))])
         for part in piece_ranges(range(len(time_s))):
             count = part.stop - part.start
             values = np.concatenate([group[part].reshape(count, -1) for group in groups], axis=1)
@@ -119,6 +125,11 @@ def csv_pieces(time_s: FloatArray, names: Sequence[str], groups: Sequence[FloatA
             yield _lines([f"{a},{b}" for a, b in zip(left, rows, strict=True)])
 
     return Pieces(make)
+
+
+def _field(name: str) -> str:
+    """A heading of a CSV column, in quotes where it must be."""
+    return '"' + name.replace('"', '""') + '"' if set(name) & set(',"\n\r') else name
 
 
 def _lines(lines: Sequence[str]) -> bytes:

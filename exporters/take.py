@@ -77,7 +77,8 @@ class Character:
                 f"motion and skeleton of {self.name!r} have different joints: "
                 f"{self.motion.joint_names} and {self.skeleton.joint_names}"
             )
-        if not self.name or self.name.startswith(".") or set(self.name) & set('/\\:*?"<>|\0\n'):
+        unseen = any(ord(sign) < 32 for sign in self.name)
+        if not self.name or self.name.startswith(".") or unseen or set(self.name) & set('/\\:*?"<>|'):
             raise ExportError(f"a person named {self.name!r} makes no file name; use letters and digits")
         if self.mesh is not None and self.mesh.weights.shape[1] != len(self.skeleton.joint_names):
             raise ValueError(f"the mesh of {self.name!r} follows {self.mesh.weights.shape[1]} joints")

@@ -29,17 +29,23 @@ class Target:
 
 
 _CM = {"unit": "cm"}
-_TPOSE_FIRST = {"bvh": {"tpose_first_frame": True}, "fbx": {"tpose_first_frame": True}}
+_USD = ("usda", "usdc", "usdz")
+# They read cubic keys, of which smooth motion needs few; keys are left out on demand alone.
+_SMOOTH = {"fbx": {"smooth_keys": True}}
+_TPOSE_FIRST = {
+    "bvh": {"tpose_first_frame": True},
+    "fbx": {"tpose_first_frame": True, "smooth_keys": True},
+}
 
 TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
     {
         # Its BVH importer takes units for metres; its other importers read the unit.
         "blender": Target("fbx", "mixamo", cameras=True, options={"bvh": {"unit": "m"}}),
         # Centimetres, Z up; a skeleton is made of a skinned mesh; UE5's names.
-        "unreal": Target("fbx", "unreal", options={k: {**_CM, "up": "z"} for k in ("usda", "usdc", "usdz")}),
+        "unreal": Target("fbx", "unreal", options=_SMOOTH | {k: {**_CM, "up": "z"} for k in _USD}),
         # The avatar's T pose is the pose at rest, which every file has.
-        "unity": Target("fbx", "unity", options={"bvh": {"unit": "m"}}),
-        "maya": Target("fbx", "humanik", cameras=True, options={k: _CM for k in ("usda", "usdc", "usdz")}),
+        "unity": Target("fbx", "unity", options=_SMOOTH | {"bvh": {"unit": "m"}}),
+        "maya": Target("fbx", "humanik", cameras=True, options=_SMOOTH | {k: _CM for k in _USD}),
         # Characterises from the T pose that it finds at the first frame.
         "motionbuilder": Target("fbx", "humanik", cameras=True, options=_TPOSE_FIRST),
         "iclone": Target("fbx", "reallusion", options=_TPOSE_FIRST),

@@ -32,6 +32,7 @@ from exporters.hierarchy import check_names
 from exporters.lenses import lenses
 from exporters.reduction import curves_of
 from exporters.rest_first import with_rest_first
+from exporters.smooth import Tracks, smooth, straight
 from exporters.take import Take
 from exporters.timecode import Timecode
 from rigs.rig_names import DEFAULT_RIG
@@ -61,6 +62,7 @@ def export_fbx(
     mesh: bool = True,
     one_file: bool = False,
     max_error_mm: float | None = None,
+    smooth_keys: bool = False,
     uncertainty: bool = False,
     tpose_first_frame: bool = False,
     namespace: str = "",
@@ -77,6 +79,9 @@ def export_fbx(
         one_file: all people in one file, the names of their joints behind ``<person>:``.
         max_error_mm: leave out keys and digits where no joint moves by more, in any reader; every key where
             left out.
+        smooth_keys: with ``max_error_mm``, cubic curves through fewer keys still, right in programs that read
+            FBX with Autodesk's SDK or ufbx (Unreal, Unity, Maya, MotionBuilder, iClone). Blender, three.js
+            and Assimp draw straight lines between the keys, which are centimetres off.
         uncertainty: write each joint's standard deviation in every frame as a curve of a property
             ``std_mm``, not only its median as the property's value.
         tpose_first_frame: put the rest pose before the motion, standing where it begins, for programs that
@@ -109,7 +114,8 @@ def export_fbx(
 
     def write(people: list[Animation]) -> bytes:
         prefixes = [f"{one.name}:" if len(people) > 1 else namespace and f"{namespace}:" for one in people]
-        scene = _scene(take.name, people, prefixes, bound_cm, timecode, uncertainty=uncertainty)
+        tracks = [_tracks(one, bound_cm, smooth_keys) for one in people]
+        scene = _scene(take.name, people, prefixes, tracks, timecode, uncertainty=uncertainty)
         for view in views:
             add_camera(scene, view)
         return encode(_top_level(scene, take.name, people, version, timecode), version)
@@ -123,7 +129,7 @@ def _scene(
     name: str,
     animations: list[Animation],
     prefixes: list[str],
-    bound_cm: float | None,
+    tracks: list[Tracks],
     timecode: Timecode | None,
     *,
     uncertainty: bool,
@@ -134,12 +140,18 @@ def _scene(
     stack = scene.add("AnimationStack", name, "AnimStack", "", properties(*span))
     layer = scene.add("AnimationLayer", "BaseLayer", "AnimLayer", "", scope=True)
     scene.connect(layer, stack)
-    for animation, prefix in zip(animations, prefixes, strict=True):
+    for animation, prefix, curves in zip(animations, prefixes, tracks, strict=True):
         facts = {"mocap_person": animation.name} | ({"start_timecode": str(timecode)} if timecode else {})
-        curves = curves_of(animation, bound_cm)
         joints = add_character(scene, animation, layer, prefix, curves, facts)
         add_evidence(scene, animation, joints, layer, uncertainty=uncertainty)
     return scene
+
+
+def _tracks(animation: Animation, bound_cm: float | None, smooth_keys: bool) -> Tracks:
+    """A person's curves: all keys, or fewer."""
+    if smooth_keys and bound_cm is not None:
+        return smooth(animation, bound_cm)
+    return straight(curves_of(animation, bound_cm))
 
 
 def _stop_s(animations: list[Animation]) -> float:

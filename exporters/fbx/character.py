@@ -13,7 +13,7 @@ from exporters.fbx.binary import Node, array, f64, flag, i32, i64, text
 from exporters.fbx.curves import add_curves
 from exporters.fbx.evidence import evidence_properties
 from exporters.fbx.objects import TICKS_PER_SECOND, Scene, enum, integer, number, properties, string, vector
-from exporters.reduction import Curves
+from exporters.smooth import Track, Tracks
 from rigs.mesh import SkinnedMesh
 
 _INFLUENCES = 4
@@ -21,7 +21,7 @@ _INFLUENCES = 4
 
 
 def add_character(
-    scene: Scene, animation: Animation, layer: int, prefix: str, curves: Curves, facts: Mapping[str, str]
+    scene: Scene, animation: Animation, layer: int, prefix: str, tracks: Tracks, facts: Mapping[str, str]
 ) -> list[int]:
     """Add one character.
 
@@ -30,7 +30,7 @@ def add_character(
         animation: the character, in the file's axes.
         layer: id of the animation layer.
         prefix: put before the names of its joints, where several people share a file.
-        curves: the curves and their keys.
+        tracks: the curves and their keys.
         facts: texts that the root gets as properties of its own.
 
     Returns:
@@ -39,7 +39,7 @@ def add_character(
     joints = _add_joints(scene, animation, prefix, facts)
     if animation.mesh is not None:
         _add_skin(scene, animation, animation.mesh.strongest(_INFLUENCES), joints, prefix)
-    _add_curves(scene, animation, joints, layer, curves)
+    _add_curves(scene, animation, joints, layer, tracks)
     return joints
 
 
@@ -47,7 +47,7 @@ def _add_joints(scene: Scene, animation: Animation, prefix: str, facts: Mapping[
     ids: list[int] = []
     hierarchy = animation.hierarchy
     offsets = animation.node_offsets
-    degrees = np.rad2deg(continuous_euler(animation.node_rest_rotation[None], "ZYX"))[0, :, ::-1]
+    degrees = _rest_degrees(animation)
     for joint, (name, parent) in enumerate(zip(hierarchy.names, hierarchy.parents, strict=True)):
         model = scene.add(
             "Model",
@@ -219,10 +219,23 @@ def _cluster(weights: FloatArray, bind: FloatArray) -> list[Node]:
     ]
 
 
-def _add_curves(scene: Scene, animation: Animation, joints: list[int], layer: int, curves: Curves) -> None:
-    key_ticks = np.round(animation.time_s * TICKS_PER_SECOND).astype(np.int64)
-    for joint, (ident, keys) in enumerate(zip(joints, curves.keys, strict=True)):
-        times = key_ticks[keys]
-        if joint in curves.travel:
-            add_curves(scene, layer, ident, "T", "Lcl Translation", times, curves.travel[joint][keys])
-        add_curves(scene, layer, ident, "R", "Lcl Rotation", times, curves.degrees[keys, joint])
+def _add_curves(scene: Scene, animation: Animation, joints: list[int], layer: int, tracks: Tracks) -> None:
+    ticks = np.round(animation.time_s * TICKS_PER_SECOND).astype(np.int64)
+    degrees = _rest_degrees(animation)
+    for joint, (ident, turns) in enumerate(zip(joints, tracks.turns, strict=True)):
+        if joint in tracks.travel:
+            add_curves(scene, layer, ident, "T", "Lcl Translation", tracks.travel[joint], ticks)
+        moving = [row for row in range(3) if len(ticks) == 1 or not _rests(turns[row], degrees[joint, row])]
+        if moving:
+            parts = "".join("XYZ"[row] for row in moving)
+            add_curves(scene, layer, ident, "R", "Lcl Rotation", [turns[row] for row in moving], ticks, parts)
+
+
+def _rests(track: Track, at_rest: float) -> bool:
+    """Whether an angle has one key, and that as the node has it anyway."""
+    return len(track.frames) == 1 and abs(track.values[0] - at_rest) < 1e-6
+
+
+def _rest_degrees(animation: Animation) -> FloatArray:
+    """(N, 3) angles of the nodes at rest about x, y, z."""
+    return np.rad2deg(continuous_euler(animation.node_rest_rotation[None], "ZYX"))[0, :, ::-1]

@@ -8,6 +8,7 @@ from exporters.animation import Animation
 from exporters.fbx.binary import Node
 from exporters.fbx.curves import add_curves
 from exporters.fbx.objects import TICKS_PER_SECOND, Scene, number
+from exporters.smooth import Track
 
 _STD = "std_mm"
 _CHANGE = 1 / 64
@@ -46,13 +47,14 @@ def add_evidence(
             np.r_[0, change, change + 1]
         )  # both ends of every change: the lines between are flat
         label = _contact(name)
-        add_curves(scene, layer, joints[0], label.lower(), label, ticks[keys], values[keys, None], (label,))
+        track = Track(keys, values[keys])
+        add_curves(scene, layer, joints[0], label.lower(), label, [track], ticks, (label,))
     if uncertainty and animation.joint_std is not None:
         for joint, ident in enumerate(joints):
             known = np.flatnonzero(np.isfinite(animation.joint_std[:, joint]))
             if len(known):
-                values = np.round(animation.joint_std[known, joint, None] * 1000, 2)
-                add_curves(scene, layer, ident, _STD, _STD, ticks[known], values, (_STD,))
+                track = Track(known, np.round(animation.joint_std[known, joint] * 1000, 2))
+                add_curves(scene, layer, ident, _STD, _STD, [track], ticks, (_STD,))
 
 
 def _contact(name: str) -> str:

@@ -1,9 +1,13 @@
-// What the glTF validator says of a file.
-// Usage: node gltf_issues.mjs NODE_MODULES IN.glb OUT.json
+// What the glTF validator says of files.
+// Usage: node gltf_issues.mjs NODE_MODULES OUT.json IN.glb...
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
-const [modules, source, target] = process.argv.slice(2);
+const [modules, target, ...sources] = process.argv.slice(2);
 const { validateBytes } = createRequire(`${modules}/`)('gltf-validator');
-const { issues } = await validateBytes(new Uint8Array(readFileSync(source)));
-writeFileSync(target, JSON.stringify({ errors: issues.numErrors, warnings: issues.numWarnings, messages: issues.messages }));
+const found = [];
+for (const source of sources) {
+	const { issues } = await validateBytes(new Uint8Array(readFileSync(source)));
+	found.push({ errors: issues.numErrors, warnings: issues.numWarnings, messages: issues.messages });
+}
+writeFileSync(target, JSON.stringify(found));

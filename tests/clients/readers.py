@@ -1,4 +1,4 @@
-"""Other programs' readers, each asked where the joints of a file are."""
+"""Other programs' readers, each asked where the joints and the skin of files are."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
-from ..exporters.read_usd import read_usd
+from ..exporters.read_usd import read_person
+from .assimp_scene import read_dump
 
 HERE = Path(__file__).parent
 CLIENTS = HERE.parent.parent / ".venv-clients"
@@ -36,120 +35,168 @@ class ReaderError(Exception):
 
 @dataclass(frozen=True)
 class Read:
-    """What a client found in a file."""
+    """What a client found in a file; our world, metres."""
 
     names: tuple[str, ...]
     """Joint names, as the client has them."""
     rate_hz: float
     """Frames a second."""
-    joints: Array
-    """(T, N, 3) metres, our world."""
+    rest: Array
+    """(N, 3, 4) axes and place of each joint at rest."""
+    places: Array
+    """(T, N, 3, 4) the same in every frame."""
+    vertices: Array | None = None
+    """(n, V, 3) the posed skin in the first, the middle and the last frame."""
+    between: Array | None = None
+    """(T - 1, N, 3) joints halfway between two frames."""
+
+    @property
+    def joints(self) -> Array:
+        """(T, N, 3) where the joints are."""
+        return self.places[..., 3]
+
+    @property
+    def turns(self) -> Array:
+        """(T, N, 3, 3) how each joint's axes have turned in the world since rest."""
+        return self.places[..., :3] @ np.linalg.inv(self.rest[..., :3])
+
+    def moved(self, turn: Array, metres: float) -> Read:
+        """The same from a file's axes and unit."""
+
+        def points(values: Array | None) -> Array | None:
+            return None if values is None else values @ turn.T * metres
+
+        scale = np.array([1.0, 1.0, 1.0, metres])
+        return Read(
+            self.names,
+            self.rate_hz,
+            turn @ self.rest * scale,
+            turn @ self.places * scale,
+            points(self.vertices),
+            points(self.between),
+        )
 
 
-def blender(file: Path, mode: str = "") -> Read:
-    """Blender's importer, whose Z-up coordinates are our world's without any conversion here."""
-    return _through_json([_python(), HERE / "blender_joints.py"], file, mode)
+Answer = Read | ReaderError
 
 
-def blender_legacy(file: Path) -> Read:
-    """Blender's older FBX importer, which counts whole frames a second."""
-    return blender(file, "legacy")
+@dataclass(frozen=True)
+class Client:
+    """A program, asked of many files at once: to start it takes longer than most files."""
+
+    ask: Callable[[Sequence[Path]], list[Answer]]
+    """One answer for each file, in order."""
+
+    def __call__(self, file: Path) -> Read:
+        """The answer for one file; ``ReaderError`` if it was refused."""
+        (answer,) = self.ask([file])
+        if isinstance(answer, ReaderError):
+            raise answer
+        return answer
 
 
-def three(file: Path) -> Read:
-    """three.js in Node; its coordinates are the file's."""
-    read = _through_json([_node(), HERE / "three_joints.mjs", _modules()], file)
-    return Read(read.names, read.rate_hz, _world_from_file(read.joints, file))
+def _blender(files: Sequence[Path], mode: str = "") -> list[Answer]:
+    """Its Z-up coordinates are our world's without any conversion here."""
+    return _through_files([_python(), HERE / "blender_joints.py"], files, mode)
 
 
-def ufbx(file: Path) -> Read:
-    """ufbx, which Blender's newer importer and others are built on; its coordinates are the file's."""
-    read = _through_json([_python(), HERE / "ufbx_joints.py"], file)
-    return Read(read.names, read.rate_hz, _world_from_file(read.joints, file))
+def _blender_legacy(files: Sequence[Path]) -> list[Answer]:
+    return _blender(files, "legacy")
 
 
-def autodesk(file: Path) -> Read:
-    """Autodesk's FBX SDK inside fbx2gltf, which samples what it read; three.js reads what it made."""
+def _blender_quaternions(files: Sequence[Path]) -> list[Answer]:
+    """Told to turn a BVH's angles into quaternions, of which single precision keeps all digits."""
+    return _blender(files, "quaternion")
+
+
+def _three(files: Sequence[Path]) -> list[Answer]:
+    return _ours(files, _through_files([_node(), HERE / "three_joints.mjs", _modules()], files))
+
+
+def _ufbx(files: Sequence[Path]) -> list[Answer]:
+    return _ours(files, _through_files([_python(), HERE / "ufbx_joints.py"], files))
+
+
+def _autodesk(files: Sequence[Path]) -> list[Answer]:
+    """fbx2gltf samples what the SDK read; three.js reads what it made."""
     program = _modules() / "fbx2gltf" / "bin" / "Linux" / "FBX2glTF"
     if not program.exists():
         raise NotInstalledError(f"no {program}")
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "read.glb"
-        rate = f"bake{round(ufbx(file).rate_hz)}"
-        output = _run([program, "--binary", "--anim-framerate", rate, "-i", file, "-o", made])
-        if not made.exists():
-            raise ReaderError(output.strip().splitlines()[-1] if output.strip() else "no output")
-        return three(made)
+        made, said = [Path(folder) / f"{number}.glb" for number in range(len(files))], list[str]()
+        for file, target, known in zip(files, made, _ufbx(files), strict=True):
+            rate_hz = known.rate_hz if isinstance(known, Read) else 30.0
+            rate = f"bake{min((24, 30, 60), key=lambda each: abs(each - rate_hz))}"
+            said.append(_run([program, "--binary", "--anim-framerate", rate, "-i", file, "-o", target]))
+        there = [target for target in made if target.exists()]
+        answers = dict(zip(there, _three(there), strict=True))
+    return [
+        answers.get(target, ReaderError(words.strip().splitlines()[-1] if words.strip() else "no output"))
+        for target, words in zip(made, said, strict=True)
+    ]
 
 
-def gltf_issues(file: Path) -> dict[str, Any]:
-    """What the Khronos validator says of a GLB: numbers of errors and warnings, and the messages."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "issues.json"
-        output = _run([_node(), HERE / "gltf_issues.mjs", _modules(), file, target])
-        if not target.exists():
-            raise ReaderError(output)
-        return json.loads(target.read_text(encoding="utf-8"))
-
-
-def assimp(file: Path) -> Read:
-    """Assimp's own dump of the scene it read; the tree is put together here."""
+def _assimp(files: Sequence[Path]) -> list[Answer]:
     program = shutil.which("assimp")
     if program is None:
         raise NotInstalledError("no assimp on the path")
+    answers: list[Answer] = []
     with tempfile.TemporaryDirectory() as folder:
-        dump = Path(folder) / "dump.xml"
-        _run([program, "dump", file, dump])
-        if not dump.exists():
-            raise ReaderError(f"assimp did not read {file.name}")
-        scene = ET.parse(dump).getroot().find("Scene")
-    if scene is None:
-        raise ReaderError("assimp's dump has no scene")
-    animation = scene.find("AnimationList/Animation")
-    root = scene.find("Node")
-    if animation is None or root is None:
-        raise ReaderError("assimp's dump has no animation")
-    joints: dict[str, Array] = {}
-    tracks = {node.attrib["node"]: node for node in animation.iter("NodeAnim")}
-    times = _key_times(tracks.values())
-    _walk(root, tracks, np.tile(np.eye(4), (len(times), 1, 1)), joints)
-    names = tuple(name for name in joints if name in tracks)
-    stacked = np.stack([joints[name] for name in names], axis=1)
-    ticks = float(animation.attrib["tick_cnt"])
-    rate_hz = (len(times) - 1) / (times[-1] - times[0]) * ticks if len(times) > 1 else ticks
-    return Read(names, rate_hz, _world_from_file(stacked, file))
+        for number, file in enumerate(files):
+            dump = Path(folder) / f"{number}.xml"
+            _run([program, "dump", file, dump])
+            try:
+                answers.append(Read(*read_dump(dump)))
+            except (OSError, ValueError) as error:
+                answers.append(ReaderError(f"assimp did not read {file.name}: {error}"))
+            dump.unlink(missing_ok=True)
+    return _ours(files, answers)
 
 
-def blender_usd(file: Path) -> Read:
-    """Blender's USD importer, which takes time codes for frames and leaves the scene's rate as it is.
+def _blender_usd(files: Sequence[Path]) -> list[Answer]:
+    """It takes time codes for frames and leaves the scene's rate as it is.
 
     It makes underscores of what no USD name may hold, such as dots and spaces.
     """
-    read, (names, rate_hz, *_) = blender(file), read_usd(file)
-    original = {re.sub(r"\W", "_", name, flags=re.ASCII): name for name in names}
-    return Read(tuple(original.get(name, name) for name in read.names), rate_hz, read.joints)
+    answers: list[Answer] = []
+    for file, answer in zip(files, _blender(files), strict=True):
+        if isinstance(answer, ReaderError):
+            answers.append(answer)
+            continue
+        names, rate_hz, *_ = read_person(file)
+        original = {re.sub(r"\W", "_", name, flags=re.ASCII): name for name in names}
+        renamed = tuple(original.get(name, name) for name in answer.names)
+        answers.append(replace(answer, names=renamed, rate_hz=rate_hz))
+    return answers
 
 
-def usd_core(file: Path) -> Read:
-    """Pixar's library asked for UsdSkel's joints; its coordinates are the file's."""
-    names, rate_hz, joints = read_usd(file)
-    return Read(names, rate_hz, _world_from_file(joints, file))
+def _usd_core(files: Sequence[Path]) -> list[Answer]:
+    """Pixar's library asked for UsdSkel's joints and points."""
+    return _ours(files, [Read(*read_person(file)) for file in files])
 
 
-READERS: dict[str, dict[str, Callable[[Path], Read]]] = {
-    ".bvh": {"Blender 5.0.1": blender, "three.js r187": three, "Assimp 5.2": assimp},
-    ".fbx": {
-        "Blender 5.0.1": blender,
-        "Blender's older": blender_legacy,
-        "ufbx": ufbx,
-        "three.js r187": three,
-        "Assimp 5.2": assimp,
-        "Autodesk SDK": autodesk,
+BLENDER, OLDER, UFBX = Client(_blender), Client(_blender_legacy), Client(_ufbx)
+THREE, ASSIMP, AUTODESK = Client(_three), Client(_assimp), Client(_autodesk)
+_USD = {"Blender 5.0.1": Client(_blender_usd), "usd-core": Client(_usd_core)}
+READERS: dict[str, dict[str, Client]] = {
+    ".bvh": {
+        "Blender 5.0.1": BLENDER,
+        "Blender, unlocked": Client(_blender_quaternions),
+        "three.js r187": THREE,
+        "Assimp 5.2": ASSIMP,
     },
-    ".glb": {"Blender 5.0.1": blender, "three.js r187": three, "Assimp 5.2": assimp},
-    ".usda": {"Blender 5.0.1": blender_usd, "usd-core": usd_core},
-    ".usdc": {"Blender 5.0.1": blender_usd, "usd-core": usd_core},
-    ".usdz": {"Blender 5.0.1": blender_usd, "usd-core": usd_core},
+    ".fbx": {
+        "Blender 5.0.1": BLENDER,
+        "Blender's older": OLDER,
+        "ufbx": UFBX,
+        "three.js r187": THREE,
+        "Assimp 5.2": ASSIMP,
+        "Autodesk SDK": AUTODESK,
+    },
+    ".glb": {"Blender 5.0.1": BLENDER, "three.js r187": THREE, "Assimp 5.2": ASSIMP},
+    ".usda": _USD,
+    ".usdc": _USD,
+    ".usdz": _USD,
 }
 """The clients of each format, by the file's suffix."""
 
@@ -164,54 +211,29 @@ _QUIRKS: dict[tuple[str, str], str] = {
 def cannot_judge(suffix: str, client: str, rate_hz: float) -> str | None:
     """Why a client says nothing about files of a rate, None where it does."""
     reason = _QUIRKS.get((suffix, client))
-    rates = (24, 30, 60) if client == "Autodesk SDK" else range(1, 1000)
+    rates = (24, 30, 60, 120) if client == "Autodesk SDK" else range(1, 1000)
     return reason if reason and rate_hz not in rates else None
 
 
-def _key_times(tracks: Iterable[ET.Element]) -> Array:
-    """Ticks of the keys of the longest track."""
-    times = [np.array([float(key.attrib["time"]) for key in track.iter("RotationKey")]) for track in tracks]
-    return max(times, key=len)
+def gltf_issues(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """What the Khronos validator says of GLBs: numbers of errors and warnings, and the messages."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "issues.json"
+        output = _run([_node(), HERE / "gltf_issues.mjs", _modules(), target, *files])
+        if not target.exists():
+            raise ReaderError(output)
+        return json.loads(target.read_text(encoding="utf-8"))
 
 
-def _walk(node: ET.Element, tracks: dict[str, ET.Element], world: Array, joints: dict[str, Array]) -> None:
-    """Evaluate a node of Assimp's scene at every tick, then its children."""
-    name = node.attrib["name"]
-    if name.startswith("EndSite"):
-        return
-    local = np.tile(np.array(_floats(node.find("Matrix4"))).reshape(4, 4), (len(world), 1, 1))
-    if name in tracks:
-        track = tracks[name]
-        local[:, :3, :3] = Rotation.from_quat(_keys(track, "Rotation", len(world))).as_matrix()
-        local[:, :3, 3] = _keys(track, "Position", len(world))
-    world = world @ local
-    joints[name] = world[:, :3, 3]
-    for child in node.findall("NodeList/Node"):
-        _walk(child, tracks, world, joints)
-
-
-def _keys(track: ET.Element, kind: str, num_frames: int) -> Array:
-    """(T, n) a track's values; one key lasts the whole time."""
-    keys = track.findall(f"{kind}KeyList/{kind}Key")
-    values = np.array([_floats(key) for key in keys])
-    if len(values) == 1:
-        return np.repeat(values, num_frames, axis=0)
-    if len(values) != num_frames:
-        raise ReaderError(f"assimp has {len(values)} {kind} keys for {num_frames} frames")
-    return values
-
-
-def _floats(element: ET.Element | None) -> list[float]:
-    if element is None or element.text is None:
-        raise ReaderError("assimp's dump lacks numbers")
-    return [float(word) for word in element.text.split()]
-
-
-def _world_from_file(joints: Array, file: Path) -> Array:
-    """Metres, Z up, from the file's Y up; written out so that no line of ours tests itself."""
-    x, y, z = joints[..., 0], joints[..., 1], joints[..., 2]
-    metres = 0.01 if file.suffix in (".bvh", ".fbx") else 1.0
-    return np.stack([x, -z, y], axis=-1) * metres
+def _ours(files: Sequence[Path], answers: Sequence[Answer]) -> list[Answer]:
+    """Metres, Z up, from the files' Y up; written out so that no line of ours tests itself."""
+    turn = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    return [
+        answer.moved(turn, 0.01 if file.suffix in (".bvh", ".fbx") else 1.0)
+        if isinstance(answer, Read)
+        else answer
+        for file, answer in zip(files, answers, strict=True)
+    ]
 
 
 def _python() -> Path:
@@ -236,16 +258,31 @@ def _node() -> Path:
     return wheel
 
 
-def _through_json(command: list[Path], file: Path, *more: str) -> Read:
+def _through_files(command: list[Path], files: Sequence[Path], mode: str = "") -> list[Answer]:
+    """Ask a program of files as ``answer.py`` describes; those after a crash have no answer."""
     if not command[0].exists():
         raise NotInstalledError(f"no {command[0]}")
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "joints.json"
-        output = _run([*command, file, target, *(word for word in more if word)])
-        if not target.exists():
-            raise ReaderError(output.strip().splitlines()[-1] if output.strip() else "no output")
-        found = json.loads(target.read_text(encoding="utf-8"))
-    return Read(tuple(found["names"]), float(found["rate_hz"]), np.array(found["joints"], dtype=np.float64))
+        targets = [Path(folder) / str(number) for number in range(len(files))]
+        pairs = [[str(file), str(target)] for file, target in zip(files, targets, strict=True)]
+        job = Path(folder) / "job"
+        job.write_text(json.dumps({"mode": mode, "files": pairs}), encoding="utf-8")
+        output = _run([*command, job]).strip()
+        said = output.splitlines()[-1] if output else "no output"
+        return [_answer(target, said) for target in targets]
+
+
+def _answer(target: Path, said: str) -> Answer:
+    head_file = target.with_suffix(".json")
+    if not head_file.exists():
+        return ReaderError(said)
+    head = json.loads(head_file.read_text(encoding="utf-8"))
+    if "error" in head:
+        return ReaderError(head["error"])
+    values, arrays = np.fromfile(target.with_suffix(".f64")), {}
+    for key, shape in head["arrays"].items():
+        arrays[key], values = values[: np.prod(shape)].reshape(shape), values[np.prod(shape) :]
+    return Read(tuple(head["names"]), float(head["rate_hz"]), **arrays)
 
 
 def _run(command: list[Path | str]) -> str:

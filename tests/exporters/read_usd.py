@@ -39,7 +39,42 @@ def people(file: Path) -> list[tuple[tuple[str, ...], float, Array, Array | None
     return found
 
 
-def read_usd(file: Path) -> tuple[tuple[str, ...], float, Array]:
-    """The first person's joint names, rate, and joints (T, N, 3)."""
-    names, rate, joints, _ = people(file)[0]
-    return names, rate, joints
+def read_person(file: Path) -> tuple[tuple[str, ...], float, Array, Array, Array | None]:
+    """The first person's joint names, rate, rest (N, 3, 4), places (T, N, 3, 4) and skin in three frames.
+
+    Raises:
+        ValueError: the skeleton at rest is not the one that the skin was bound to.
+    """
+    from pxr import Usd, UsdGeom, UsdSkel
+
+    stage = Usd.Stage.Open(str(file))
+    root = next(prim for prim in stage.Traverse() if prim.IsA(UsdSkel.Root))
+    skeleton = UsdSkel.Skeleton(root.GetChild("Skeleton"))
+    cache = UsdSkel.Cache()
+    cache.Populate(UsdSkel.Root(root), Usd.PrimDefaultPredicate)
+    query = cache.GetSkelQuery(skeleton)
+
+    def rows(matrices: object) -> Array:
+        """The library's vectors are rows."""
+        return np.swapaxes(np.array(matrices), -1, -2)[..., :3, :]
+
+    rest = rows(query.ComputeJointSkelTransforms(Usd.TimeCode.Default(), True))
+    if np.abs(rest - rows(query.GetJointWorldBindTransforms())).max() > 1e-5:
+        raise ValueError(f"{file.name} rests otherwise than it was bound")
+    last = round(stage.GetEndTimeCode())
+    places = np.stack([rows(query.ComputeJointSkelTransforms(code)) for code in range(last + 1)])
+    body = next((item for item in root.GetChildren() if item.IsA(UsdGeom.Mesh)), None)
+    vertices: list[Array] = []
+    for code in sorted({0, last // 2, last}) if body else ():
+        points = UsdGeom.PointBased(body).GetPointsAttr().Get(code)
+        skinning = cache.GetSkinningQuery(body)
+        skinning.ComputeSkinnedPoints(query.ComputeSkinningTransforms(code), points, code)
+        vertices.append(np.array(points, dtype=np.float64))
+    skin = np.array(vertices) if vertices else None
+    return (
+        tuple(skeleton.GetJointNamesAttr().Get()),
+        stage.GetTimeCodesPerSecond(),
+        rest,
+        places,
+        skin,
+    )

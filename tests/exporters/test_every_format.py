@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -121,7 +124,7 @@ def test_joint_names_that_files_cannot_hold(name: str, bad: str) -> None:
         contents(name, Take("take", (character,)), rig=rig)
 
 
-@pytest.mark.parametrize("bad", ["two\nlines", "a/b", "", ".hidden"])
+@pytest.mark.parametrize("bad", ["two\nlines", "a\tb", "a/b", "", ".hidden"])
 def test_people_whose_names_make_no_file(bad: str) -> None:
     with pytest.raises(ExportError, match="makes no file name"):
         walking_character(bad, num_frames=2)
@@ -150,9 +153,44 @@ def test_four_hundred_joints(name: str, tmp_path: Path) -> None:
         assert b"joint_399" in file.read_bytes()
 
 
-def test_c3d_refuses_more_points_than_it_can_name() -> None:
-    with pytest.raises(ExportError, match="400 points, and C3D names 255 at most"):
-        contents("c3d", Take("take", (chain(400),)))
+def test_c3d_names_as_many_points_as_it_has_room_for(tmp_path: Path) -> None:
+    import ezc3d
+
+    character = chain(600)
+    joints = np.random.default_rng(2).normal(size=(3, 600, 3))
+    (file,) = export(changed(character, joints=joints), tmp_path / "chain.c3d")
+    read = ezc3d.c3d(str(file))
+    point = read["parameters"]["POINT"]
+    labels = [name for key in ("LABELS", "LABELS2", "LABELS3") for name in point[key]["value"]]
+    assert labels == [f"joint_{index}_joint" for index in range(600)]
+    assert len(point["DESCRIPTIONS3"]["value"]) == 90
+    assert np.abs(read["data"]["points"][:3].transpose(2, 1, 0) - 1000 * joints).max() < 1e-3
+    with pytest.raises(ExportError, match="names of 6000 points are more than C3D holds"):
+        contents("c3d", Take("take", (chain(6000),)))
+    with pytest.raises(ExportError, match="255 bytes at most; shorten xxxx"):
+        contents("c3d", Take("take", (renamed(character, "x" * 300),)))
+
+
+def renamed(character: Character, name: str) -> Character:
+    """Its second joint has another name."""
+    names = (character.motion.joint_names[0], name, *character.motion.joint_names[2:])
+    skeleton = replace(character.skeleton, joint_names=names)
+    return Character(character.name, skeleton, replace(character.motion, joint_names=names))
+
+
+@pytest.mark.parametrize("bad", ["two\nlines", "tab\there"])
+@pytest.mark.parametrize("name", ["trc", "csv", "c3d", "json"])
+def test_names_of_joints_that_break_lines(name: str, bad: str) -> None:
+    """Formats without a rig have the body's own names."""
+    take = Take("take", (renamed(chain(3), bad),))
+    if name in ("trc", "c3d"):
+        with pytest.raises(ExportError, match="cannot hold the joint name"):
+            contents(name, take)
+    else:
+        (data,) = contents(name, take).values()
+        text = data.decode()
+        row = next(csv.reader(io.StringIO(text))) if name == "csv" else json.loads(text)["joint_names"]
+        assert any(bad in field for field in row)
 
 
 @pytest.mark.parametrize("name", NAMED)
