@@ -27,6 +27,8 @@ _OFF, _OFF_PER_S = 0.3, 1.0
 """Body sizes by which such a movement may miss, and more for each second."""
 _TRIMS_S = (0.0, 0.2, 0.4)
 """Time at a part's ends that may be left out: where a path breaks, it was often astray before."""
+_TRIM_COST, _GAP_COST_PER_S = 0.15, 0.3
+"""What it costs to leave out an end, and to be lost for a second: one is as a rule seen again at once."""
 _BONE_SD_M, _BONE_SHARE = 0.01, 0.035
 """Deviation of a bone's median length from one view of a person to the next: absolute, and of its length."""
 _BONE_LIMIT = 2.0
@@ -209,10 +211,13 @@ def _movement(before: _Part, after: _Part, gap_s: float) -> float:
     """How badly the movements before and after a short loss meet, and the bones differ."""
     one, two = before.ends, after.starts
     wait_s = np.maximum(two.time_s - one.time_s[:, None], gap_s)[..., None]  # (E, E, 1)
-    off = one.place[:, None] - two.place + (one.speed[:, None] + two.speed) * wait_s / 2
+    off = np.linalg.norm(
+        one.place[:, None] - two.place + (one.speed[:, None] + two.speed) * wait_s / 2, axis=-1
+    )
     gate = min(before.size, after.size) * (_OFF + _OFF_PER_S * gap_s)
+    left_out = np.arange(len(one.place))[:, None] + np.arange(len(two.place))
     bones = min(_bones_differ(before, after) / _BONE_LIMIT, 1.0)
-    return 0.8 * float(np.linalg.norm(off, axis=-1).min()) / gate + 0.3 * bones
+    return float((0.8 * off / gate + _TRIM_COST * left_out).min()) + 0.3 * bones + _GAP_COST_PER_S * gap_s
 
 
 def _identity(before: _Part, after: _Part, gap_s: float) -> float:
