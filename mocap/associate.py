@@ -24,7 +24,8 @@ from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints, FloatArray
 from mocap.people.claims import claim, forecast, piece_together
 from mocap.people.clusters import cluster
-from mocap.people.joining import cut_jumps, join
+from mocap.people.cuts import cut_jumps
+from mocap.people.joining import join
 from mocap.people.judge import certainty, judge, reflections
 from mocap.people.person import Person, only_person
 from mocap.people.sights import Sights, sights

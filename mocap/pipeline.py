@@ -93,15 +93,18 @@ def run_stage(
     overrides: Iterable[str] = (),
     progress: Progress = silent,
 ) -> Outcome:
-    """One stage of every take, or of the one that is named; reconstruction finds the clocks if need be."""
+    """One stage of every take, or of the one that is named.
+
+    Reconstruction brings clocks and search up to date first: its points depend on both.
+    """
     session = Session.open(root)
     settings = with_overrides(session.load_settings(), overrides)
     outcome = Outcome()
     for one in session.takes(take):
         check_take(one)
         check_startable(one, stage)
-        if stage == "reconstruct" and not one.sync_file.is_file():
-            outcome += STAGES["sync"](one, settings, progress)
+        for needed in ("sync", "search") if stage == "reconstruct" else ():
+            outcome += STAGES[needed](one, settings, progress)
         outcome += STAGES[stage](one, settings, progress)
     return outcome
 

@@ -29,6 +29,8 @@ from mocap.timeline import common_rate, frame_rate, shared_grid
 
 _CHECK_S = 0.25
 """Seconds between the instants at which views that show one person each must show the same one."""
+_ABSENCE_S = 2.0
+"""Time that is left of an absence when somebody's path is solved."""
 DEFAULTS = ReconstructSettings()
 """The settings of a take that says nothing else."""
 
@@ -204,11 +206,17 @@ def solve(
 def _solve_stay(
     observations: Observations, cameras: Cameras, settings: ReconstructSettings, progress: Progress
 ) -> tuple[PersonPoints, list[ViewUse]]:
-    """One person's points, solved from the first instant at which anybody sees them to the last."""
+    """One person's points, solved over the instants at which anybody sees them.
+
+    Of an absence, as much is left as it takes to come back from anywhere: a longer one says nothing more.
+    """
     there = np.isfinite(observations.xy_px).all(-1).any((1, 2, 3))
-    first, end = (int(there.argmax()), len(there) - int(there[::-1].argmax())) if there.any() else (0, 0)
-    stay = np.arange(len(there))
-    stay = (stay >= first) & (stay < max(end, first + 1))
+    place = np.arange(len(there))
+    seen = np.flatnonzero(there) if there.any() else place[:1]
+    after = np.searchsorted(seen, place)
+    before, after = seen[np.maximum(after - 1, 0)], seen[np.minimum(after, len(seen) - 1)]
+    near = np.minimum(np.abs(place - before), np.abs(after - place)) <= _ABSENCE_S / 2 * observations.rate_hz
+    stay = near & (place >= seen[0]) & (place <= seen[-1])
     limit_px = _limit_px(cameras, settings)
     points, uses = solve_person(observations.at(stay), 0, cameras, settings, limit_px, progress)
     return points.spread_over(stay), uses

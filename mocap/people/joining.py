@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +13,22 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mocap.keypoints import FloatArray
-from mocap.people.tracks import Places, bone_lengths
+from mocap.people.tracks import Places, bone_lengths, keypoint_distance
 
 _SAME_PLACE = 0.08
 """Body sizes between the keypoints of two people, in the middle, below which they are one."""
 _SAME_SHARE = 0.6
 """Share of the instants that two parts share at which they must be in the same place."""
-_JUMP_SIZES, _JUMP_SIZES_PER_S = 0.25, 5.0
-"""Body sizes that somebody's middle moves at most at once, and for each second: nobody runs 8 m/s indoors."""
 _TREND_S = 0.25
 """Time over which a part's speed at its ends is taken."""
 _SHORT_LOSS_S = 1.0
 """A loss that the movement before and after bridges."""
-_OFF, _OFF_PER_S = 0.2, 1.0
+_OFF, _OFF_PER_S = 0.3, 1.0
 """Body sizes by which such a movement may miss, and more for each second."""
+_TRIMS_S = (0.0, 0.2, 0.4)
+"""Time at a part's ends that may be left out: where a path breaks, it was often astray before."""
+_TRIM_COST, _GAP_COST_PER_S = 0.15, 0.3
+"""What it costs to leave out an end, and to be lost for a second: one is as a rule seen again at once."""
 _BONE_SD_M, _BONE_SHARE = 0.01, 0.035
 """Deviation of a bone's median length from one view of a person to the next: absolute, and of its length."""
 _BONE_LIMIT = 2.0
@@ -38,42 +41,28 @@ _SPEED_SIZES_PER_S = 5.0
 """Body sizes that somebody moves each second, at most, while nobody sees them."""
 
 
+class _Ends(NamedTuple):
+    """Where somebody is at one end of a part, with more and more of that end left out."""
+
+    time_s: FloatArray
+    """(E,) seconds."""
+    place: FloatArray
+    """(E, 3) metres, world frame."""
+    speed: FloatArray
+    """(E, 3) metres a second."""
+
+
 @dataclass(frozen=True)
 class _Part:
     """A stretch of somebody's path."""
 
     first: int
     last: int
-    start: FloatArray
-    start_speed: FloatArray
-    end: FloatArray
-    end_speed: FloatArray
+    starts: _Ends
+    ends: _Ends
     size: float
     bones: FloatArray
     bones_sd: FloatArray
-
-
-def cut_jumps(found: Places, rate_hz: float) -> Places:
-    """Cut paths where somebody would have had to jump: one of the two parts is another person."""
-    if not len(found.person):
-        return found
-    step = np.linalg.norm(np.diff(_without_glitches(found), axis=0), axis=-1)
-    wait_s = np.diff(found.instant) / rate_hz
-    size = np.minimum(found.size[1:], found.size[:-1])
-    new = np.diff(found.person) != 0
-    jump = new | (step > size * (_JUMP_SIZES + _JUMP_SIZES_PER_S * wait_s))
-    return found.named(np.concatenate([[0], np.cumsum(jump)]))
-
-
-def _without_glitches(found: Places) -> FloatArray:
-    """(M, 3) middles of people, the median of five instants: one bad instant is no jump."""
-    center = found.center.copy()
-    if len(center) < 5:
-        return center
-    windows = np.lib.stride_tricks.sliding_window_view(found.center, 5, axis=0)
-    inner = found.person[4:] == found.person[:-4]
-    center[2:-2][inner] = np.median(windows[inner], axis=-1)
-    return center
 
 
 def join(found: Places, names: Sequence[str], rate_hz: float) -> NDArray[np.integer]:
@@ -116,8 +105,7 @@ def same_place_share(found: Places, label: NDArray[np.integer]) -> dict[tuple[in
         if not together.any():
             break
         a, b = a[together], b[together]
-        apart = np.linalg.norm(found.xyz[a] - found.xyz[b], axis=-1)
-        distance = _median(apart)
+        distance = keypoint_distance(found.xyz[a], found.xyz[b])
         same = distance < _SAME_PLACE * np.minimum(found.size[a], found.size[b])
         pairs = np.sort(np.stack([label[a], label[b]], 1), 1)
         unique, which = np.unique(pairs, axis=0, return_inverse=True)
@@ -127,14 +115,6 @@ def same_place_share(found: Places, label: NDArray[np.integer]) -> dict[tuple[in
             counts[one, other] = (before[0] + int(n), before[1] + int(t))
         lag += 1
     return counts
-
-
-def _median(values: FloatArray) -> FloatArray:
-    """(N,) medians over the known ones of (N, K), inf where there are fewer than three."""
-    ordered = np.sort(values, axis=-1)
-    known = np.isfinite(ordered).sum(-1)
-    middle = np.take_along_axis(ordered, (np.maximum(known - 1, 0) // 2)[:, None], -1)[:, 0]
-    return np.where(known >= 3, middle, np.inf)
 
 
 def join_doubles(found: Places, label: NDArray[np.integer]) -> NDArray[np.integer]:
@@ -156,13 +136,9 @@ def _parts(found: Places, names: Sequence[str], rate_hz: float) -> list[_Part]:
     begin = np.flatnonzero(np.diff(found.person, prepend=-1))
     lengths = bone_lengths(found.xyz, names)
     parts: list[_Part] = []
-    window = max(2, round(_TREND_S * rate_hz))
     for start, stop in zip(begin, np.append(begin[1:], len(found.person))[: len(begin)], strict=True):
         instant, center = found.instant[start:stop], found.center[start:stop]
-        head = instant <= instant[0] + window
-        tail = instant >= instant[-1] - window
-        a, va = _trend(instant[head] / rate_hz, center[head], instant[0] / rate_hz)
-        b, vb = _trend(instant[tail] / rate_hz, center[tail], instant[-1] / rate_hz)
+        starts, ends = (_ends(instant / rate_hz, center, sign) for sign in (1, -1))
         own = lengths[start:stop]
         known = np.isfinite(own).sum(0)
         ordered = np.sort(own, axis=0)
@@ -172,8 +148,23 @@ def _parts(found: Places, names: Sequence[str], rate_hz: float) -> list[_Part]:
         independent = np.maximum(known / max(1.0, 0.2 * rate_hz), 1.0)
         sd = np.sqrt(_BONE_SD_M**2 + (_BONE_SHARE * bones) ** 2 + (1.5 * mad) ** 2 / independent)
         size = float(np.median(found.size[start:stop]))
-        parts.append(_Part(int(instant[0]), int(instant[-1]), a, va, b, vb, size, bones, sd))
+        parts.append(_Part(int(instant[0]), int(instant[-1]), starts, ends, size, bones, sd))
     return parts
+
+
+def _ends(time_s: FloatArray, center: FloatArray, sign: int) -> _Ends:
+    """The places at the first (1) or last (-1) instant and a little inside."""
+    order = slice(None, None, sign)
+    inside_s = np.abs(time_s[order] - time_s[order][0])
+    found = []
+    for trim_s in _TRIMS_S:
+        kept = np.flatnonzero(inside_s >= trim_s - 1e-9)
+        if not len(kept):
+            break
+        near = kept[inside_s[kept] <= max(inside_s[kept[0]] + _TREND_S, inside_s[kept[:3]].max())]
+        at_s = time_s[order][kept[0]]
+        found.append((at_s, *_trend(time_s[order][near], center[order][near], at_s)))
+    return _Ends(*(np.stack(values) for values in zip(*found, strict=True)))
 
 
 def _trend(time_s: FloatArray, xyz: FloatArray, at_s: float) -> tuple[FloatArray, FloatArray]:
@@ -218,16 +209,20 @@ def _costs(parts: Sequence[_Part], rate_hz: float, limit_s: float) -> dict[tuple
 
 def _movement(before: _Part, after: _Part, gap_s: float) -> float:
     """How badly the movements before and after a short loss meet, and the bones differ."""
-    size = min(before.size, after.size)
-    gate = size * (_OFF + _OFF_PER_S * gap_s)
-    off = before.end + before.end_speed * gap_s / 2 - after.start + after.start_speed * gap_s / 2
+    one, two = before.ends, after.starts
+    wait_s = np.maximum(two.time_s - one.time_s[:, None], gap_s)[..., None]  # (E, E, 1)
+    off = np.linalg.norm(
+        one.place[:, None] - two.place + (one.speed[:, None] + two.speed) * wait_s / 2, axis=-1
+    )
+    gate = min(before.size, after.size) * (_OFF + _OFF_PER_S * gap_s)
+    left_out = np.arange(len(one.place))[:, None] + np.arange(len(two.place))
     bones = min(_bones_differ(before, after) / _BONE_LIMIT, 1.0)
-    return 0.8 * float(np.linalg.norm(off)) / gate + 0.3 * bones
+    return float((0.8 * off / gate + _TRIM_COST * left_out).min()) + 0.3 * bones + _GAP_COST_PER_S * gap_s
 
 
 def _identity(before: _Part, after: _Part, gap_s: float) -> float:
     """How badly the bones agree; an absence says nothing else."""
-    far = float(np.linalg.norm(after.start - before.end))
+    far = float(np.linalg.norm(after.starts.place[0] - before.ends.place[0]))
     if far > _SPEED_SIZES_PER_S * gap_s * before.size:
         return np.inf
     known = (np.isfinite(before.bones) & np.isfinite(after.bones)).sum()

@@ -104,6 +104,14 @@ def middle(xyz: FloatArray) -> FloatArray:
     return np.where((known > 0)[..., None], (low + high) / 2, np.nan)
 
 
+def keypoint_distance(a: FloatArray, b: FloatArray) -> FloatArray:
+    """(N,) metres between two people (N, K, 3), median over keypoints; inf where few are known."""
+    ordered = np.sort(np.linalg.norm(a - b, axis=-1), axis=-1)
+    known = np.isfinite(ordered).sum(-1)
+    middle = np.take_along_axis(ordered, (np.maximum(known - 1, 0) // 2)[:, None], -1)[:, 0]
+    return np.where(known >= 3, middle, np.inf)
+
+
 _BONES = (  # the bones of both sides that are an identity
     ("hip", "knee"),
     ("knee", "ankle"),

@@ -202,3 +202,17 @@ def test_a_calibration_that_must_not_be_trusted_stops_the_run_every_time(
         assert session.cameras_file.read_bytes() == good
     verdict[0] = Verdict(True)
     assert "calibrate" in run(session.root, overrides=["board.square_m=0.05"]).done
+
+
+def test_reconstruct_alone_brings_clocks_and_search_up_to_date(take: Take, monkeypatch) -> None:
+    from mocap import pipeline
+    from mocap.outcome import Outcome
+
+    rig = cameras()
+    take.session.save_cameras(rig)
+    put_keypoints(take, rig)
+    called: list[str] = []
+    for name in pipeline.STAGES:
+        monkeypatch.setitem(pipeline.STAGES, name, lambda *_, name=name: called.append(name) or Outcome())
+    run_stage("reconstruct", take.session.root)
+    assert called == ["sync", "search", "reconstruct"]

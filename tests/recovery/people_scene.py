@@ -112,7 +112,7 @@ def film(
     for name in rig.names:
         camera = rig[name]
         xy = camera.project(torch.from_numpy(xyz.reshape(-1, 3)))[0][0].numpy().reshape(*xyz.shape[:3], 2)
-        away = np.linalg.norm(np.nanmean(xyz, 2) - camera.centers_world.numpy(), axis=-1)
+        away = np.linalg.norm(xyz.mean(2) - camera.centers_world.numpy(), axis=-1)
         slow = rng.normal(0, 1, (frames // 10 + 2, *xy.shape[1:]))
         at = np.arange(frames) / 10
         part = (at % 1)[:, None, None, None]
@@ -142,7 +142,7 @@ def film(
 def _hide(seen: np.ndarray, xy: np.ndarray, away: np.ndarray) -> np.ndarray:
     """Take away what somebody nearer to the camera covers; who is mostly covered is not seen at all."""
     seen = seen.copy()
-    low, high = np.nanmin(xy, 2), np.nanmax(xy, 2)
+    low, high = xy.min(2), xy.max(2)
     inset = 0.15 * (high - low) * [1.0, 0.0]
     for far in range(xy.shape[1]):
         for near in range(xy.shape[1]):
@@ -219,7 +219,7 @@ def identity(scene: Scene, people: Sequence[object]) -> Identity:
     mostly = own.argmax(1) if len(people) else np.zeros(0, int)
     best = {walker: own[:, walker].argmax() for walker in range(walkers)} if len(people) else {}
     right = sum(own[index, walker] for walker, index in best.items() if mostly[index] == walker)
-    given = counts.sum()
+    given = counts[:, [0, *range(2, walkers + 2)]].sum()  # parts of somebody beside their main row are right
     wrong = given - sum(own[index, who] for index, who in enumerate(mostly))
     shares = own / np.maximum(own.sum(1, keepdims=True), 1)
     return Identity(
