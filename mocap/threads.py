@@ -14,7 +14,7 @@ import torch
 A = TypeVar("A")
 B = TypeVar("B")
 
-_MOSTAHREADS = 4
+_MOST_THREADS = 4
 """More of them mostly wait for Python's lock."""
 
 
@@ -49,7 +49,7 @@ def in_order(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
         work: most of whose time is spent outside Python's lock.
         items: taken as they are needed, in the caller's thread.
     """
-    threads = max(1, min(_MOSTAHREADS, os.cpu_count() or 1))
+    threads = max(1, min(_MOST_THREADS, os.cpu_count() or 1))
     waiting: deque[Future[B]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
