@@ -180,7 +180,7 @@ def runs(num: int, length: int) -> Iterator[tuple[int, int]]:
 
 
 def _ahead(equations: NormalEquations) -> Matrix:
-    """(N, 2 D + Q + 1, D) columns towards the next frame, the one after, the border, and minus the gradient."""
+    """(N, 2 D + Q + 1, D) towards the next frame, the one after, the border, and minus the gradient."""
     bands = [band.numpy() for band in equations.bands]
     border, gradient = equations.border.numpy(), equations.gradient.numpy()
     num, size, num_border = border.shape
