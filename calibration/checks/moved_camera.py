@@ -20,6 +20,8 @@ _ENDS = 4
 _ZOOM_PART = 0.8
 """A change of zoom that explains this part of what a moved camera would is the likelier one: it has one
 parameter, a moved camera six."""
+_SAME_M = 0.003
+"""A board whose middle and extent have moved less since a camera's view before shows it nothing new."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,33 @@ def camera_steps(cameras: Cameras, errors: CornerErrors) -> list[CameraStep]:
     errors = in_order(errors)
     if len(errors.camera) == 0:
         return []
+    errors = in_order(errors[_news(errors)])
     sums = eliminate(cameras, errors)
     return [step for row in range(len(cameras)) if (step := _best_step(cameras, sums, row)) is not None]
+
+
+def _news(errors: CornerErrors) -> Tensor:
+    """(N,) bool: corners of views that show the board elsewhere than the camera's view before.
+
+    Corners of a board at rest are off in every view by the same: many views of it are worth one, and counted
+    one by one they would pass for a camera that moved when the board was picked up.
+    """
+    cameras = int(errors.camera.max()) + 1
+    views, view = torch.unique(errors.frame * cameras + errors.camera, return_inverse=True)
+    count = torch.bincount(view).to(torch.float64)[:, None]
+    mean = torch.zeros(len(views), 3, dtype=torch.float64).index_add_(0, view, errors.xyz_world) / count
+    square = (errors.xyz_world - mean[view]).square()
+    extent = (torch.zeros_like(mean).index_add_(0, view, square) / count).sqrt()
+    place = torch.cat([mean, extent], dim=1).numpy()
+    news = torch.ones(len(views), dtype=torch.bool)
+    last: dict[int, int] = {}
+    for row, camera in enumerate((views % cameras).tolist()):
+        before = last.get(camera)
+        if before is not None and abs(place[row] - place[before]).max() < _SAME_M:
+            news[row] = False
+        else:
+            last[camera] = row
+    return news[view]
 
 
 def _best_step(cameras: Cameras, sums: Sums, row: int) -> CameraStep | None:

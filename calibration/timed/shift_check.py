@@ -26,7 +26,7 @@ from calibration.timed.turning import ClockLink
 _AGREED = 0.6
 """Part of the common frames that must put two cameras in one relation: right shifts 0.9, wrong ones 0.2."""
 _SURE = 0.85
-"""Part that leaves no need to try other shifts."""
+"""Part that leaves no need to try other shifts, and no rival to this one."""
 _LEAST_FRAMES = 5
 """Common frames that say anything."""
 _MOST_FRAMES = 80
@@ -91,7 +91,7 @@ def confirmed(
             agreed, at_zero = tried[best].agreement, tried[0.0].agreement
             kept.append(replace(link, lag_s=best, agreement=agreed, rival=0.0, at_zero=at_zero))
         elif own.merit > 0.0:
-            kept.append(link)
+            kept.append(replace(link, rival=0.0) if own.agreement >= _SURE else link)
     return kept
 
 

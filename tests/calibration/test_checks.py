@@ -13,6 +13,7 @@ from torch import Tensor
 
 from calibration.boards.board import Board
 from calibration.boards.detection import BoardView
+from calibration.checks.moved_camera import camera_steps
 from calibration.checks.table import CHECKS, Case, Check, Footage
 from calibration.checks.verdict import check, verdict
 from calibration.report.report import calibration_report, calibration_report_html
@@ -20,6 +21,7 @@ from calibration.rig.bundle import BundleOptions
 from calibration.rig.calibrate import BoardPath, CameraResiduals, RigOptions, calibrate_rig
 from calibration.rig.extrinsics import PairAgreement
 from calibration.rig.held_out import HeldOut, Repeatability
+from calibration.rig.score import CornerErrors
 from calibration.rig.synthetic import BoardScene, carried_board, look_at_board, ring_of_cameras
 from calibration.timed.clocks import CameraClock
 
@@ -384,6 +386,22 @@ def test_the_moved_camera_is_dated(good: Case) -> None:
     # Between 12.25 and 13.25 s no other camera saw the board with it.
     assert 12.0 < float(said.group(1)) < 13.3
     assert found.subject == "cam3"
+
+
+def test_a_board_at_rest_is_no_camera_that_moved(good: Case) -> None:
+    """The corners of a board that lies still are off by the same in each of its many views."""
+    assert good.rig.residuals is not None
+    whole, rng = good.errors, torch.Generator().manual_seed(3)
+    assert whole is not None
+    first = whole[whole.frame == whole.frame.min()]
+    off = replace(first, error_px=first.error_px + 0.4 * torch.randn(first.error_px.shape, generator=rng))
+    frames = range(-40, 0)
+    resting = [replace(off, frame=off.frame * 0 + k, time_s=off.time_s * 0 + k / RATE_HZ) for k in frames]
+    joined = {name: torch.cat([getattr(part, name) for part in (*resting, whole)]) for name in vars(whole)}
+    once = {name: torch.cat([getattr(part, name) for part in (resting[0], whole)]) for name in vars(whole)}
+    many, few = (camera_steps(good.rig.cameras, CornerErrors(**columns)) for columns in (joined, once))
+    assert [step.score for step in many] == pytest.approx([step.score for step in few], rel=0.05)
+    assert max(step.score for step in many) < 50.0
 
 
 def test_limits_work_both_ways_and_nan_is_no_fault() -> None:

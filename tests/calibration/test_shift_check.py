@@ -45,7 +45,7 @@ def test_clips_that_began_together_stay_together(scene: BoardScene) -> None:
 
 
 def test_a_clip_that_began_later_is_shifted(scene: BoardScene) -> None:
-    assert checked(scene, late(scene.views, "cam2"), LATE_S) == [link(LATE_S)]
+    assert checked(scene, late(scene.views, "cam2"), LATE_S) == [replace(link(LATE_S), rival=0.0)]
 
 
 def test_poses_choose_among_the_shifts_that_turning_allows(scene: BoardScene) -> None:
