@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -223,9 +224,9 @@ def _difference(board: Board, other: Board) -> str:
     changes: list[str] = []
     for key, value in asdict(other).items():
         if value != asdict(board)[key]:
-            plain_value = list(value) if isinstance(value, tuple) else value
-            text = str(value).lower() if isinstance(value, bool) else repr(plain_value).replace("'", '"')
-            changes.append(f"{key} = {text}")
+            # Digits that a product of two sizes leaves behind are nobody's measure.
+            short = round(value, 6) if isinstance(value, float) else value
+            changes.append(f"{key} = {json.dumps(short)}")
     return ", ".join(changes)
 
 

@@ -404,6 +404,15 @@ def test_a_board_at_rest_is_no_camera_that_moved(good: Case) -> None:
     assert max(step.score for step in many) < 50.0
 
 
+def test_a_late_clock_is_told_and_accounted_for(good: Case) -> None:
+    late = clock(offset_s=0.02, std_s=0.001, agreement=0.95)(good)
+    (found,) = [one for one in looked(late, "clock") if one.subject == "cam2"]
+    assert found.grade == "ok"
+    assert "+20.0 ± 1.0 ms" in found.text
+    (found,) = [one for one in looked(good, "clock") if one.subject == "cam2"]
+    assert found.text == "camera cam2 runs in step"
+
+
 def test_limits_work_both_ways_and_nan_is_no_fault() -> None:
     grades = [check("x", value, "", "", "", warn=1.0, fail=2.0).grade for value in (0.5, 1.5, 2.5, math.nan)]
     assert grades == ["ok", "warn", "fail", "ok"]

@@ -3,17 +3,16 @@
 from dataclasses import replace
 
 import pytest
-import roma
 import torch
 from torch import Tensor
 
-from calibration import Cameras
 from calibration.boards.board import Board
 from calibration.checks.table import Footage, judge
 from calibration.rig.bundle import BundleOptions, Problem, adjust, build
 from calibration.rig.calibrate import RigOptions, calibrate_rig
 from calibration.rig.schur import POSE
 from calibration.rig.synthetic import FreeRun, carried_board, film_freely, look_at_board, ring_of_cameras
+from tests.calibration.off_truth import off_by
 
 BOARD = Board(columns=5, rows=7, square_m=0.1, marker_m=0.075)
 AS_IT_IS = BundleOptions(rounds=1, max_iterations=0, turn_over=False)
@@ -49,24 +48,6 @@ def test_terms_that_were_given_up_are_as_unknown_as_before(problem: Problem) -> 
     known = adjust(replace(problem, free_lens=torch.zeros_like(given_up)), AS_IT_IS)
     assert (known.parameter_std[:, POSE:] == 0).all()
     assert (known.parameter_std[:, :POSE] < less.parameter_std[:, :POSE]).all()
-
-
-def off_by(found: Cameras, truth: Cameras) -> Tensor:
-    """(C, 10) places (m) and turns (rad) in each camera's frame, fx, fy, cx, cy (px), the rigs laid on each
-    other by places and directions."""
-    size = (found.centers_world - found.centers_world.mean(0)).norm(dim=-1).square().mean().sqrt()
-    axes = size * torch.eye(3, dtype=torch.float64)
-
-    def points(cameras: Cameras) -> Tensor:
-        ends = cameras.centers_world[:, None] + axes @ cameras.cam_from_world[:, :3, :3]
-        return torch.cat([cameras.centers_world, ends.flatten(0, 1)])
-
-    rotation, shift = roma.rigid_points_registration(points(truth), points(found))
-    move = torch.eye(4, dtype=torch.float64)
-    move[:3, :3], move[:3, 3] = rotation, shift
-    apart = found.cam_from_world @ move @ torch.linalg.inv(truth.cam_from_world)
-    lens = torch.cat([found.focal_px - truth.focal_px, found.center_px - truth.center_px], -1)
-    return torch.cat([apart[:, :3, 3], roma.rotmat_to_rotvec(apart[:, :3, :3]), lens], -1)
 
 
 def test_boards_in_the_middle_of_the_images_are_enough_and_errors_are_as_large_as_told() -> None:

@@ -11,8 +11,9 @@ from calibration import Cameras
 from mocap.cli import UNUSABLE, execute
 from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints
-from mocap.pipeline import run, run_stage
+from mocap.pipeline import calibrate, run, run_stage
 from mocap.session import Session
+from mocap.sync import CameraClock, Clock
 from mocap.take import Take
 from mocap.video import ClipWriter
 from rigs import load_body
@@ -216,3 +217,31 @@ def test_reconstruct_alone_brings_clocks_and_search_up_to_date(take: Take, monke
         monkeypatch.setitem(pipeline.STAGES, name, lambda *_, name=name: called.append(name) or Outcome())
     run_stage("reconstruct", take.session.root)
     assert called == ["sync", "search", "reconstruct"]
+
+
+@pytest.mark.parametrize(("scale", "known"), [(1.0, True), (1.1, False)])
+def test_refinement_trusts_cameras_as_far_as_their_calibration_does(
+    take: Take, monkeypatch: pytest.MonkeyPatch, scale: float, known: bool
+) -> None:
+    session, rig = take.session, cameras()
+    put_keypoints(take, rig)
+    session.save_cameras(rig)
+    take.save_clock(Clock({name: CameraClock(0.0) for name in rig.names}))
+    # Since then the world has been moved: that changes nothing about the cameras.
+    centers = (scale * rig.centers_world + torch.tensor([1.0, -2.0, 0.0])).tolist()
+    places = {
+        name: {"position_m": center, "pose_std_m": 0.003, "turn_std_deg": 0.07}
+        for name, center in zip(rig.names, centers, strict=True)
+    }
+    session.save_calibration_report({"places": places})
+    asked: list[object] = []
+
+    def solve(*_: object, pose_std: object, **__: object) -> None:
+        asked.append(pose_std)
+        raise InputError("enough")
+
+    monkeypatch.setattr("mocap.refine_cameras.refine_from_take", solve)
+    with pytest.raises(InputError, match="enough"):
+        calibrate(session.root, refine_from=take.name)
+    std = (dict.fromkeys(rig.names, 0.003), dict.fromkeys(rig.names, 0.07))
+    assert asked == [std if known else None]

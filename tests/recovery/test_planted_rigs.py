@@ -21,6 +21,7 @@ from calibration.boards.board import Board
 from calibration.lenses.models import FISHEYE
 from calibration.rig.calibrate import RigCalibration, RigOptions, calibrate_rig
 from calibration.rig.synthetic import FreeRun, carried_board, film_freely, looking_at, ring_of_cameras
+from tests.calibration.off_truth import off_by
 
 BOARD = Board(columns=6, rows=8, square_m=0.1, marker_m=0.075)
 PATH_HZ, RATE_HZ = 100.0, 8.0
@@ -116,6 +117,25 @@ SLOW = {
 }
 
 
+WEAK = {
+    "ring, boards in the middle": lambda: (ring_of_cameras(4), middle_path(40.0)),
+    "ring of 8, boards in the middle": lambda: (ring_of_cameras(8), middle_path(30.0)),
+    "wall of wide lenses, boards in the middle": lambda: (
+        with_lens(wall(4), 620.0, (-0.25, 0.07, 0.0, 0.0, -0.008)),
+        wall_path(20.0, reach_m=0.4),
+    ),
+    "a short clip": lambda: (ring_of_cameras(4), middle_path(12.0, reach_m=0.8)),
+    "ring": lambda: (ring_of_cameras(4), ring_path(30.0)),
+    "wall": lambda: (wall(4), wall_path(20.0)),
+}
+"""Rigs that boards determine well and badly."""
+
+
+def middle_path(seconds: float, reach_m: float = 0.3) -> Tensor:
+    """Turned about one place: from all sides it stays in the middle third of the images."""
+    return carried_board(seconds, rate_hz=PATH_HZ, rest_s=1.0, reach_m=reach_m, lean_rad=0.4)
+
+
 def errors(found: Cameras, truth: Cameras) -> tuple[float, float, float]:
     """Millimetres, degrees and parts of the focal length; the rigs are laid on each other by their turns."""
     mean = (truth.cam_from_world[:, :3, :3].mT @ found.cam_from_world[:, :3, :3]).sum(0)
@@ -181,3 +201,27 @@ def test_it_beats_the_published_figures_on_an_equal_scene() -> None:
     """
     scenario = Scenario(lambda: wall(4, apart_m=1.2), lambda: wall_path(60.0, reach_m=1.5), 1.3, 0.03, 0.0011)
     check(scenario)
+
+
+@pytest.mark.slow
+def test_errors_are_as_large_as_told() -> None:
+    """Two thirds of all errors are within one standard deviation, whatever the boards left open."""
+    parts: list[Tensor] = []
+    for name, planted in WEAK.items():
+        truth, path = planted()
+        own: list[Tensor] = []
+        for seed in (21, 22):
+            scene = film_freely(truth, BOARD, path, PATH_HZ, RATE_HZ, FreeRun(), noise_px=0.5, seed=seed)
+            options = RigOptions(max_frames=400, halves=False, clocks=False)
+            found = calibrate_rig(
+                scene.views, {}, BOARD, size_px=scene.size_px, time_s=scene.time_s, options=options
+            )
+            std = found.covariance.diagonal(dim1=-2, dim2=-1).sqrt()[:, :10]
+            own.append((off_by(found.cameras, truth) / std).flatten())
+        size = torch.cat(own).abs()
+        assert float(size.square().mean().sqrt()) < 1.6, name
+        assert float(size.max()) < 5.0, name
+        parts.append(size)
+    every = torch.cat(parts)
+    assert 0.58 < float((every < 1.0).double().mean()) < 0.82
+    assert 0.90 < float((every < 2.0).double().mean()) < 0.99
