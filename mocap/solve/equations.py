@@ -96,7 +96,8 @@ class _End:
 
     def corner(self) -> FloatArray:
         """(Q, Q) what these knots take from the border itself."""
-        sides = self.ahead[:, :, self.wide :].reshape(-1, self.ahead.shape[2] - self.wide)
+        count, size, columns = self.ahead.shape
+        sides = self.ahead[:, :, self.wide :].reshape(count * size, columns - self.wide)
         return sides.T @ sides
 
     def forward(self, right: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -190,7 +191,7 @@ class Factor:
         if self.right.failed is not None:
             raise _unsolvable(self.num - 1 - self.right.failed)
         own = _dense(blocks, slice(self.begin, self.begin + self.middle))
-        edge = border[self.begin : self.begin + self.middle].reshape(len(own), -1).copy()
+        edge = border[self.begin : self.begin + self.middle].reshape(len(own), len(corner)).copy()
         for end, turn in ((self.left, False), (self.right, True)):
             block, side = end.carried()
             if turn:
@@ -269,11 +270,11 @@ class Factor:
             end.backward(right, np.concatenate([after, edge]))
             for end, right, after in ((self.left, first, room), (self.right, last, self._turned(room)))
         )
-        return np.concatenate([first, middle.reshape(-1, self.size, middle.shape[1]), last[::-1]])
+        return np.concatenate([first, middle.reshape(self.middle, self.size, middle.shape[1]), last[::-1]])
 
     def _turned(self, rows: FloatArray) -> FloatArray:
         """Rows (R D, ...) with the R knots in the opposite order."""
-        return rows.reshape(-1, self.size, *rows.shape[1:])[::-1].reshape(rows.shape)
+        return rows.reshape(len(rows) // self.size, self.size, *rows.shape[1:])[::-1].reshape(rows.shape)
 
 
 def _dense(blocks: Blocks, knots: slice) -> FloatArray:

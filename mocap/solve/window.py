@@ -47,7 +47,7 @@ class WindowSolution:
         reach = self.basis.weight.shape[1] - 1
         blocks = self.factor.inverse(reach, 3)
         num, count = blocks[0].shape[:2]
-        follow = self.factor.follow().reshape(num, count, 3, -1)
+        follow = self.factor.follow().reshape(num, count, 3, len(lengths))
         moved = follow @ lengths
         step, weight = self.basis.step, self.basis.weight
         intervals = -(-self.basis.num_frames // step)
