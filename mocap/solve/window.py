@@ -15,7 +15,7 @@ from mocap.solve.normal import Normal
 from mocap.solve.terms import BoneTerm, MotionTerm, State, ViewTerm
 from mocap.solve.views import Views
 
-_KNOTS_PER_CYCLE = 3.5
+_KNOTS_PER_CYCLE = 4.3
 """Knots in one period of the fastest motion that noise does not drown: the splines lose 0.05 mm."""
 _MOST_FRAMES = 6
 """Frames between two knots at most."""
