@@ -9,8 +9,8 @@ import numpy as np
 
 from mocap.keypoints import FloatArray
 
-_DEGREE = 4
-"""Of the splines: the penalties on differences of their knots and of the frames are most alike."""
+_DEGREE = 3
+"""Of the splines; higher ones need as many knots and cost more."""
 
 
 @dataclass(frozen=True)

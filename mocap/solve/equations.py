@@ -64,13 +64,16 @@ class _End:
         columns = size + self.ahead.shape[2]
         place = blocks.rows(columns)
         self.failed: int | None = None
+        # Memory that is used again and again: to ask the system for it would take as long as the work.
+        row, room = np.empty((size, columns)), np.empty(size * (columns - size))
         for knot in range(count):
-            row = np.zeros((size, columns))
+            row.fill(0.0)
             row.ravel()[place] = blocks.values[:, knot].take(blocks.source, axis=1)
             row[:, size + self.wide :] = border[knot]
             for apart in range(1, min(reach, knot) + 1):
                 before = self.ahead[knot - apart][:, (apart - 1) * size :]
-                done = before[:, :size].T @ before
+                done = room[: before.size].reshape(before.shape)
+                np.matmul(before[:, :size].T, before, out=done)
                 inner = self.wide - (apart - 1) * size
                 row[:, :inner] -= done[:, :inner]
                 row[:, size + self.wide :] -= done[:, inner:]
@@ -96,7 +99,8 @@ class _End:
 
     def corner(self) -> FloatArray:
         """(Q, Q) what these knots take from the border itself."""
-        sides = self.ahead[:, :, self.wide :].reshape(-1, self.ahead.shape[2] - self.wide)
+        count, size, columns = self.ahead.shape
+        sides = self.ahead[:, :, self.wide :].reshape(count * size, columns - self.wide)
         return sides.T @ sides
 
     def forward(self, right: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -143,16 +147,17 @@ class _End:
         count, size = self.inverse.shape[:2]
         result = [np.zeros((count, size // part, part, part)) for _ in range(keep + 1)]
         room, place = np.zeros((2 * self.wide, 2 * self.wide), dtype=np.float32), self.wide
-        inverses = self.inverse.astype(np.float32)
+        carry, across, ahead = np.empty((3, size, self.wide), dtype=np.float32)
         room[place:, place:] = after
         for knot in range(count - 1, -1, -1):
             if place == 0:  # what is known moves down only when the room above it is used up
                 room[self.wide :, self.wide :] = room[: self.wide, : self.wide].copy()
                 place = self.wide
-            inverse, known = inverses[knot], slice(place, place + self.wide)
-            carry = inverse @ self.ahead[knot][:, : self.wide].astype(np.float32)
-            across = -(carry @ room[known, known])
-            own = inverse @ inverse.T - across @ carry.T
+            inverse, known = self.inverse[knot].astype(np.float32), slice(place, place + self.wide)
+            np.negative(self.ahead[knot][:, : self.wide], out=ahead, casting="same_kind")
+            np.matmul(inverse, ahead, out=carry)
+            np.matmul(carry, room[known, known], out=across)
+            own = inverse @ inverse.T + across @ carry.T
             own = (own + own.T) / 2
             for apart, kept in enumerate(result):
                 block = own if apart == 0 else across[:, (apart - 1) * size : apart * size]
@@ -190,7 +195,7 @@ class Factor:
         if self.right.failed is not None:
             raise _unsolvable(self.num - 1 - self.right.failed)
         own = _dense(blocks, slice(self.begin, self.begin + self.middle))
-        edge = border[self.begin : self.begin + self.middle].reshape(len(own), -1).copy()
+        edge = border[self.begin : self.begin + self.middle].reshape(len(own), len(corner)).copy()
         for end, turn in ((self.left, False), (self.right, True)):
             block, side = end.carried()
             if turn:
@@ -269,11 +274,11 @@ class Factor:
             end.backward(right, np.concatenate([after, edge]))
             for end, right, after in ((self.left, first, room), (self.right, last, self._turned(room)))
         )
-        return np.concatenate([first, middle.reshape(-1, self.size, middle.shape[1]), last[::-1]])
+        return np.concatenate([first, middle.reshape(self.middle, self.size, middle.shape[1]), last[::-1]])
 
     def _turned(self, rows: FloatArray) -> FloatArray:
         """Rows (R D, ...) with the R knots in the opposite order."""
-        return rows.reshape(-1, self.size, *rows.shape[1:])[::-1].reshape(rows.shape)
+        return rows.reshape(len(rows) // self.size, self.size, *rows.shape[1:])[::-1].reshape(rows.shape)
 
 
 def _dense(blocks: Blocks, knots: slice) -> FloatArray:

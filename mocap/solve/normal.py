@@ -37,7 +37,10 @@ class Normal:
         self.right += blend.adjoint(right)[:num]
 
     def add_pairs(self, first: NDArray[np.integer], second: NDArray[np.integer], matrix: FloatArray) -> None:
-        """Products of two points of one frame: (M,) indices of the points, (T, M, 6) symmetric matrices."""
+        """Products of two points of one frame: (M,) indices of the points, (T, M, 6) symmetric matrices.
+
+        No pair may come twice.
+        """
         self.pairs.append((first, second, self.basis.values.gather(matrix)))
 
     def add_smoothness(self, stencil: FloatArray, weight: FloatArray, knots: FloatArray) -> None:
@@ -86,8 +89,8 @@ class Normal:
 
     def factor(self) -> Factor:
         """Factor of all points together."""
-        num = len(self.right)
-        return Factor(self.blocks(), self.border.reshape(num, 3 * self.count, -1), self.corner)
+        border = self.border.reshape(len(self.right), 3 * self.count, len(self.corner))
+        return Factor(self.blocks(), border, self.corner)
 
     def step(self, factor: Factor, *, free: bool) -> tuple[FloatArray, FloatArray]:
         """The step (N, K, 3) of the knots and (Q,) of the border."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from calibration.cameras import Cameras
 from mocap.keypoints import FloatArray
+from mocap.threads import side_by_side
 
 _AT_ONCE = 8192
 """Points projected together: keeps the working memory in the processor's cache."""
@@ -80,18 +81,24 @@ def linearise(cameras: Cameras, xyz: FloatArray, xy_px: FloatArray) -> Views:
     d_point = np.zeros((2, 3, views, times, count))
     seen = np.zeros((views, times, count), dtype=bool)
     block = max(1, _AT_ONCE // count)
-    for start in range(0, times, block):
-        part = slice(start, start + block)
-        flat = np.ascontiguousarray(xyz[part]).reshape(-1, 3)
-        moved = cameras.jacobian(torch.from_numpy(flat))
-        shape = (views, -1, count)
-        projected = np.moveaxis(moved.xy_px.numpy(), -1, 0).reshape(2, *shape)
-        error = np.moveaxis(xy_px[part], (3, 1), (0, 1)) - projected
-        there = np.isfinite(error).all(0)
-        seen[:, part] = there
-        residual[:, :, part] = np.where(there, error, 0.0)
-        slopes = np.moveaxis(moved.d_point.numpy(), (2, 3), (0, 1)).reshape(2, 3, *shape)
-        d_point[:, :, :, part] = np.where(there, slopes, 0.0)
+
+    def fill(starts: range) -> None:
+        for start in starts:
+            part = slice(start, min(start + block, times))
+            flat = np.ascontiguousarray(xyz[part]).reshape(-1, 3)
+            moved = cameras.jacobian(torch.from_numpy(flat))
+            shape = (views, -1, count)
+            projected = np.moveaxis(moved.xy_px.numpy(), -1, 0).reshape(2, *shape)
+            error = np.moveaxis(xy_px[part], (3, 1), (0, 1)) - projected
+            there = np.isfinite(error).all(0)
+            seen[:, part] = there
+            residual[:, :, part] = np.where(there, error, 0.0)
+            slopes = np.moveaxis(moved.d_point.numpy(), (2, 3), (0, 1)).reshape(2, 3, *shape)
+            d_point[:, :, :, part] = np.where(there, slopes, 0.0)
+
+    starts = range(0, times, block)
+    half = len(starts) // 2
+    side_by_side(lambda: fill(starts[:half]), lambda: fill(starts[half:]))
     return Views(xyz, residual, d_point, seen)
 
 

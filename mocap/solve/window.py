@@ -15,7 +15,7 @@ from mocap.solve.normal import Normal
 from mocap.solve.terms import BoneTerm, MotionTerm, State, ViewTerm
 from mocap.solve.views import Views
 
-_KNOTS_PER_CYCLE = 3.5
+_KNOTS_PER_CYCLE = 4.3
 """Knots in one period of the fastest motion that noise does not drown: the splines lose 0.05 mm."""
 _MOST_FRAMES = 6
 """Frames between two knots at most."""
@@ -47,7 +47,7 @@ class WindowSolution:
         reach = self.basis.weight.shape[1] - 1
         blocks = self.factor.inverse(reach, 3)
         num, count = blocks[0].shape[:2]
-        follow = self.factor.follow().reshape(num, count, 3, -1)
+        follow = self.factor.follow().reshape(num, count, 3, len(lengths))
         moved = follow @ lengths
         step, weight = self.basis.step, self.basis.weight
         intervals = -(-self.basis.num_frames // step)
