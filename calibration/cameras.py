@@ -243,17 +243,25 @@ class Cameras:
         """
         return self.jacobian_each(xyz_world[..., None, :, :])
 
+    def by_point(self, xyz_world: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``xy_px``, ``valid`` and ``d_point`` of ``jacobian``, for less than half of its time.
+
+        Args:
+            xyz_world: (..., N, 3) metres, world frame.
+        """
+        bent, valid, _, xy, _, across, _ = self._slopes(xyz_world[..., None, :, :])
+        in_camera = torch.cat((across, -(across @ xy[..., None])), -1)
+        d_point = in_camera.flatten(-3, -2) @ self._safe_poses[:, :3, :3]
+        xy_px = torch.where(valid[..., None], self._to_pixels(bent), torch.nan)
+        return xy_px, valid, d_point.unflatten(-2, (-1, 2))
+
     def jacobian_each(self, xyz_world: Tensor) -> ProjectionJacobian:
         """Project into each camera its own points, with derivatives in closed form.
 
         Args:
             xyz_world: (..., C, N, 3) metres, world frame.
         """
-        xy, valid, xyz_cam = self._normalise(self._to_camera(xyz_world))
-        bent, d_xy, d_k = self._by_model(lambda lens, xy, k: lens.distort_jacobian(xy, k), xy)
-        # A zero focal length where nothing is seen makes every derivative zero.
-        focal = torch.where(valid[..., None], self.focal_px[:, None], 0)[..., None]
-        across = d_xy * (focal / xyz_cam[..., None, 2:])
+        bent, valid, xyz_cam, xy, focal, across, d_k = self._slopes(xyz_world)
         x, y, z = (part[..., None] for part in xyz_cam.unbind(-1))
         # d bent / d xyz_cam = d_xy [[1, 0, -x], [0, 1, -y]] / z
         d_pose = across.new_empty(*across.shape[:-1], 6)
@@ -275,6 +283,18 @@ class Cameras:
             d_pose=d_pose,
             d_intrinsics=d_intrinsics,
         )
+
+    def _slopes(self, xyz_world: Tensor) -> tuple[Tensor, ...]:
+        """What both kinds of derivatives need.
+
+        Bent points, which of them exist, camera points, image-plane points, focal lengths, the derivative of
+        the pixel by the image-plane point over the depth, and that of the bent point by the coefficients.
+        """
+        xy, valid, xyz_cam = self._normalise(self._to_camera(xyz_world))
+        bent, d_xy, d_k = self._by_model(lambda lens, xy, k: lens.distort_jacobian(xy, k), xy)
+        # A zero focal length where nothing is seen makes every derivative zero.
+        focal = torch.where(valid[..., None], self.focal_px[:, None], 0)[..., None]
+        return bent, valid, xyz_cam, xy, focal, d_xy * (focal / xyz_cam[..., None, 2:]), d_k
 
     @cached_property
     def _groups(self) -> list[tuple[LensModel, list[int]]]:
