@@ -57,7 +57,8 @@ def solve(
         problem: terms and prior.
         state: where to start.
         max_iterations: most linear solves.
-        least_gain: an iteration that promises to lower the cost by less than this share is the last.
+        least_gain: an iteration that promises to lower the cost by less than this share is the last; so is
+            one that does lower it, but by less.
         progress: told the iterations.
 
     Raises:
@@ -74,10 +75,14 @@ def solve(
             state, why = problem.layout.retract(sweep.state, *step), "converged"
             history.append(sweep.cost - sweep.promised_gain)
             return Solution(state, tuple(history), sweep.costs, iteration, why, sweep)
+        before = sweep
         better, damping = _better(sweep, step)
         if better is not None:
             sweep = better
             history.append(sweep.cost)
+            if damping <= before.damping and before.cost - sweep.cost <= least_gain * sweep.cost:
+                why = "converged"  # whatever is promised, whole steps gain next to nothing
+                break
         elif damping > _LARGEST_DAMPING:
             why = "stuck"
             break
