@@ -54,6 +54,7 @@ bench: install
 	$(TEST_ENV) $(BIN)/python -m pytest tests/bench -m slow -s
 	$(TEST_ENV) $(BIN)/python tests/bench/calibration_bench.py
 	$(TEST_ENV) $(BIN)/python tests/bench/solve_bench.py
+	$(TEST_ENV) $(BIN)/python tests/bench/fit_bench.py bench-fit
 	$(TEST_ENV) $(BIN)/python tests/bench/pixels_bench.py bench-pixels
 	$(TEST_ENV) $(BIN)/python tests/bench/detector_bench.py bench-detectors
 
@@ -61,4 +62,4 @@ offsets: install
 	$(BIN)/python -m mocap.virtual.learn_offsets
 
 clean:
-	rm -rf .venv .venv-clients .venv-bench demo bench-pixels bench-detectors
+	rm -rf .venv .venv-clients .venv-bench demo bench-fit bench-pixels bench-detectors

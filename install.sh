@@ -28,4 +28,4 @@ fi
 pip() { .venv/bin/python -m pip --disable-pip-version-check install --quiet "$@"; }
 # One version of torch first: with it in place no other package asks for the newest build with its CUDA libraries.
 .venv/bin/python -c 'import torch' 2>/dev/null || pip "torch==2.13.0" || pip torch
-pip --editable '.[smpl,formats,notebooks,dev]'
+pip --editable '.[smpl,formats,notebooks,bench,dev]'

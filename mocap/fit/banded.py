@@ -23,6 +23,11 @@ _LEAST = 1e-9
 class NotPositiveError(ArithmeticError):
     """The equations are not positive definite; more damping makes them so."""
 
+    def __init__(self, frame: int | None = None) -> None:
+        """``frame`` is the one whose block is not; None is the border's."""
+        super().__init__()
+        self.frame = frame
+
 
 @dataclass(frozen=True)
 class Carry:
@@ -69,8 +74,8 @@ class Run:
         own[:2] += carry.own
         ahead[:2] += carry.ahead
         corner = carry.corner.copy()
-        if eliminate(own, ahead, corner) is not None:
-            raise NotPositiveError
+        if (bad := eliminate(own, ahead, corner)) is not None:
+            raise NotPositiveError(first + bad)
         self._own, self._ahead = own[: self.num], ahead[: self.num]
         self.left = Carry(own[self.num :].copy(), ahead[self.num :].copy(), corner)
 
@@ -195,4 +200,4 @@ def _ahead(equations: NormalEquations) -> Matrix:
 def _check_finite(diagonal: Matrix, gradient: Matrix, first: int) -> None:
     bad = ~(np.isfinite(diagonal).all(1) & np.isfinite(gradient).all(1))
     if bad.any():
-        raise FitError(f"fit: the normal equations are not finite at frame {first + int(np.argmax(bad))}")
+        raise FitError("fit: the normal equations are not finite", frame=first + int(np.argmax(bad)))

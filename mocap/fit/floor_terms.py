@@ -127,15 +127,13 @@ class SlipTerm:
         return (place[1 : count + 1] - place[:count]) * self.weight[posed.rows(2)]
 
     def jacobian(self, posed: Posed) -> Jacobian:
-        """All pose columns of the two frames, and the betas."""
+        """What moves the points in the two frames, and the betas."""
         count, weight = posed.windows(2), self.weight[posed.rows(2)][..., None]
         by = posed.jacobian(self.points)
-        pose, betas = by.pose[:, :, :2], by.betas[:, :, :2]
+        pose, betas = by.columns[:, :, :2, : len(by.pose_columns)], by.betas[:, :, :2]
         change = (betas[1 : count + 1] - betas[:count]) * weight
-        columns = torch.arange(pose.shape[-1])
-        return Jacobian(
-            (-pose[:count] * weight, pose[1 : count + 1] * weight), columns, change, _beta_columns(betas)
-        )
+        moved = (-pose[:count] * weight, pose[1 : count + 1] * weight)
+        return Jacobian(moved, by.pose_columns, change, _beta_columns(betas))
 
 
 def _surely(probability: Tensor, steps: Steps) -> Tensor:

@@ -32,8 +32,10 @@ class PointJacobian(NamedTuple):
     """Derivatives of K points in N frames."""
 
     columns: Tensor
-    """(N, K, 3, D + B) by the pose unknowns of the same frame, then by the shape; B is 0 where the shape is
-    not solved for."""
+    """(N, K, 3, c + B) by those pose unknowns of the same frame that move any of the points, then by the
+    shape; B is 0 where the shape is not solved for."""
+    pose_columns: Tensor
+    """(c,) which pose unknowns these are, increasing; all others move nothing."""
     num_pose: int
     """D."""
     offset: Tensor
@@ -41,13 +43,16 @@ class PointJacobian(NamedTuple):
 
     @property
     def pose(self) -> Tensor:
-        """(N, K, 3, D) by the pose unknowns of the same frame."""
-        return self.columns[..., : self.num_pose]
+        """(N, K, 3, D) by all pose unknowns of the same frame."""
+        some = self.columns[..., : len(self.pose_columns)]
+        if len(self.pose_columns) == self.num_pose:
+            return some
+        return some.new_zeros(*some.shape[:-1], self.num_pose).index_copy_(-1, self.pose_columns, some)
 
     @property
     def betas(self) -> Tensor:
         """(N, K, 3, B) by the shape."""
-        return self.columns[..., self.num_pose :]
+        return self.columns[..., len(self.pose_columns) :]
 
 
 @dataclass(frozen=True)
@@ -91,27 +96,65 @@ class Posed:
 
     def place(self, points: KeypointModel) -> Tensor:
         """(N, K, 3) metres, world."""
-        return points.pose(self.rotation, self.xyz_joint, self.state.betas)
+        moment = points.moment + points.moment_betas @ self.state.betas  # (K, J, 3)
+        turns = self.rotation.transpose(1, 2).flatten(2)  # (N, 3, J*3)
+        return (turns @ moment.flatten(1).T).transpose(1, 2) + points.weight @ self.xyz_joint
 
     def jacobian(self, points: KeypointModel) -> PointJacobian:
         """How points of the body move with the unknowns."""
-        turned = torch.einsum("kjbq,q->kjb", points.moment_betas, self.state.betas) + points.moment
-        parts = torch.einsum("njab,kjb->nkja", self.rotation, turned)
-        parts = parts + points.weight[..., None] * self.xyz_joint[:, None]
-        below = self._below
-        active = list(self.layout.active)
-        carried = torch.einsum("ij,nkja->nkia", below, parts)
-        lever = carried - (points.weight @ below.T)[..., None] * self.xyz_joint[:, None, active]
+        joints = torch.nonzero(self._moved_by(points).any(0))[:, 0]
+        active = [self.layout.active[joint] for joint in joints]
+        lever = self._levers(points, joints)
         num, keypoints = lever.shape[:2]
-        size = self.layout.num_pose + self.layout.num_betas
-        columns = torch.zeros(num, keypoints, 3, size, dtype=lever.dtype)
+        size = 3 + 3 * len(joints)
+        columns = lever.new_empty(num, keypoints, 3, size + self.layout.num_betas)
         # the weights of skin that is stored in single precision add up to 1 within 1e-7
         columns[..., :3] = points.weight.sum(-1)[:, None, None] * torch.eye(3, dtype=lever.dtype)
-        self._turned_about(columns[..., 3 : self.layout.num_pose], lever, self.rotation[:, active])
+        # all joints in a row, so that the cross products of columns and levers are long loops
+        axes = self.rotation[:, active].permute(0, 2, 3, 1)[:, None].contiguous()  # (N, 1, 3, 3, A)
+        turned = axes[:, :, [1, 2, 0]] * lever[:, :, [2, 0, 1], None]
+        turned.addcmul_(axes[:, :, [2, 0, 1]], lever[:, :, [1, 2, 0], None], value=-1)
+        columns[..., 3:size].unflatten(-1, (-1, 3)).copy_(turned.transpose(3, 4))
         if self.layout.num_betas:
-            columns[..., self.layout.num_pose :] = self._by_betas(points)
+            columns[..., size:] = self._by_betas(points)
         turns = (points.offset_share @ self.rotation.flatten(2)).unflatten(-1, (3, 3))
-        return PointJacobian(columns, self.layout.num_pose, turns)
+        pose_columns = torch.cat([torch.arange(3), (3 + 3 * joints[:, None] + torch.arange(3)).flatten()])
+        return PointJacobian(columns, pose_columns, self.layout.num_pose, turns)
+
+    def branches(self, points: KeypointModel) -> list[list[int]]:
+        """Rows of points that hang on the same child of the root, and of those on several.
+
+        A joint moves points of few sets.
+        """
+        sets: dict[int, list[int]] = {}
+        branch = [self._branch(joint) for joint in self.layout.active]
+        for row, moves in enumerate(self._moved_by(points).tolist()):
+            on = {top for top, moved in zip(branch, moves, strict=True) if moved} - {0}
+            sets.setdefault(on.pop() if len(on) == 1 else 0, []).append(row)
+        return list(sets.values())
+
+    def _branch(self, joint: int) -> int:
+        while self.body.parents[joint] > 0:
+            joint = self.body.parents[joint]
+        return joint
+
+    def _moved_by(self, points: KeypointModel) -> Tensor:
+        """(K, A) which of the active joints move which points."""
+        parts = (points.weight != 0) | (points.moment != 0).any(-1) | (points.offset_share != 0)
+        return parts.double() @ self._below.T > 0
+
+    def _levers(self, points: KeypointModel, joints: Tensor) -> Tensor:
+        """(N, K, 3, A) metres from each of some active joints to what of a point it carries, weighted."""
+        moment = (points.moment_betas @ self.state.betas + points.moment).permute(0, 2, 1)  # (K, 3, J)
+        turns = self.rotation.permute(0, 2, 3, 1)[:, None].contiguous()  # (N, 1, 3, 3, J)
+        place = self.xyz_joint.transpose(1, 2)[:, None].contiguous()  # (N, 1, 3, J)
+        parts = points.weight[:, None] * place
+        for axis in range(3):
+            parts.addcmul_(turns[:, :, :, axis], moment[:, axis, None])
+        below = self._below[joints]
+        active = [self.layout.active[joint] for joint in joints]
+        weight = points.weight @ below.T
+        return (parts @ below.T).addcmul_(weight[:, None], place[..., active], value=-1)
 
     @cached_property
     def _below(self) -> Tensor:
@@ -122,15 +165,6 @@ class Posed:
             if parent >= 0:
                 reach[:, joint] += reach[:, parent]
         return reach[list(self.layout.active)]
-
-    def _turned_about(self, out: Tensor, lever: Tensor, axes: Tensor) -> None:
-        """Fill (N, K, 3, 3 A) from levers (N, K, A, 3) and joint frames (N, A, 3, 3): column times lever."""
-        ax, ay, az = (axes[:, None, :, row, :] for row in range(3))  # (N, 1, A, 3)
-        lx, ly, lz = (lever[..., row, None] for row in range(3))  # (N, K, A, 1)
-        turned = out.unflatten(-1, (-1, 3))  # (N, K, 3, A, 3)
-        turned[:, :, 0] = (ay * lz).sub_(az * ly)
-        turned[:, :, 1] = (az * lx).sub_(ax * lz)
-        turned[:, :, 2] = (ax * ly).sub_(ay * lx)
 
     def _by_betas(self, points: KeypointModel) -> Tensor:
         """(N, K, 3, B): the moments' own change, and that of the joints they sit on."""
@@ -155,7 +189,7 @@ class Posed:
 
 
 def stretches(
-    body: Body, layout: Layout, state: State, *, first: int = 0, stop: int | None = None, at_once: int = 128
+    body: Body, layout: Layout, state: State, *, first: int = 0, stop: int | None = None, at_once: int = 256
 ) -> Iterator[Posed]:
     """Frames ``first`` to ``stop`` of a state, ``at_once`` together, which bounds the memory of Jacobians."""
     stop = state.num_frames if stop is None else stop

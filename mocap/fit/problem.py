@@ -6,20 +6,32 @@ every term only by the ``Term`` protocol, and nothing of how the equations are s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mocap.errors import MocapError
-from mocap.fit.posed import LOOK_AHEAD, Posed, stretches
+from mocap.fit.posed import LOOK_AHEAD, PointJacobian, Posed, stretches
 from mocap.fit.state import Layout, State
-from mocap.fit.terms import Jacobian, PointQuadratic, PointTerm, Term
+from mocap.fit.terms import Jacobian, PointTerm, Term
 from rigs.body import Body
 
 
 class FitError(MocapError):
     """A fit broke down; names the term and the frame."""
+
+    def __init__(self, what: str, *, frame: int | None = None, todo: str = "") -> None:
+        """``frame`` is counted from the first one of the solve."""
+        self.what, self.frame, self.todo = what, frame, todo
+        at = "" if frame is None else f" at frame {frame}"
+        super().__init__(f"{what}{at}; {todo}" if todo else f"{what}{at}")
+
+    def counted(self, frames: Sequence[int] | Tensor, who: str = "") -> FitError:
+        """The same for the frames that the solve's are of the take, and about whom."""
+        frame = None if self.frame is None else int(frames[self.frame])
+        return FitError(f"{who}{self.what}", frame=frame, todo=self.todo)
 
 
 @dataclass(frozen=True)
@@ -128,42 +140,62 @@ def add_prior(problem: Problem, state: State, corner: Tensor, gradient: Tensor) 
 
 
 def _add_points(equations: NormalEquations, term: PointTerm, posed: Posed, at: int) -> None:
-    """Add a cost of points over one stretch of frames: the chain rule from their places to the unknowns."""
+    """Add a cost of points over one stretch of frames: the chain rule from their places to the unknowns.
+
+    Branch by branch of the skeleton: a hand and a foot have hardly an unknown in common.
+    """
     near = term.quadratic(posed)
     equations.costs[term.name] += _sum_of(near.cost, term.name, posed.start)
-    by = posed.jacobian(term.points(posed.state))
-    num, pose, layout = posed.own, by.num_pose, posed.layout
-    rows = slice(at, at + num)
-    columns = by.columns[:num]
-    bent = near.information @ columns  # (n, K, 3, D + B)
-    square = columns.flatten(1, 2).mT @ bent.flatten(1, 2)
-    down = (columns.flatten(1, 2).mT @ near.gradient.flatten(1)[..., None])[..., 0]
-    equations.bands[0][rows] += square[:, :pose, :pose]
-    equations.gradient[rows] += down[:, :pose]
-    betas = slice(0, layout.num_betas)
-    if layout.num_betas:
-        equations.border[rows, :, betas] += square[:, :pose, pose:]
-        equations.corner[betas, betas] += square[:, pose:, pose:].sum(0)
-        equations.border_gradient[betas] += down[:, pose:].sum(0)
-    if layout.num_keypoints and term.own_offsets:
-        _add_offsets(equations, near, bent, by.offset[:num], rows, layout)
+    points, own = term.points(posed.state), posed.layout.num_keypoints > 0 and term.own_offsets
+    for rows in posed.branches(points):
+        by = posed.jacobian(points.select([points.names[row] for row in rows]))
+        _add_branch(
+            equations, (near.gradient[:, rows], near.information[:, rows]), by, at, rows if own else []
+        )
 
 
-def _add_offsets(
-    equations: NormalEquations, near: PointQuadratic, bent: Tensor, turn: Tensor, rows: slice, layout: Layout
+def _add_branch(
+    equations: NormalEquations, near: tuple[Tensor, Tensor], by: PointJacobian, at: int, offsets: list[int]
 ) -> None:
-    """Add how the points' own offsets, turned by (n, K, 3, 3), share in their cost."""
-    own = slice(layout.num_betas, layout.num_betas + 3 * layout.num_keypoints)
-    mixed = (bent.mT @ turn).permute(0, 2, 1, 3).flatten(2)  # (n, D + B, 3 K)
-    equations.border[rows, :, own] += mixed[:, : layout.num_pose]
-    square = (turn.mT @ near.information @ turn).sum(0)  # (K, 3, 3)
-    place = layout.num_betas + torch.arange(3 * layout.num_keypoints).reshape(-1, 3)
-    equations.corner[place[:, :, None], place[:, None, :]] += square
-    equations.border_gradient[own] += (turn.mT @ near.gradient[..., None]).sum(0).flatten()
-    if layout.num_betas:
-        shared = mixed[:, layout.num_pose :].sum(0)
-        equations.corner[: layout.num_betas, own] += shared
-        equations.corner[own, : layout.num_betas] += shared.T
+    """Add what bends the places of some points, (n, K, 3) and (n, K, 3, 3); ``offsets`` are solved for."""
+    gradient, information = near
+    num, pose = len(gradient), len(by.pose_columns)
+    rows, columns = slice(at, at + num), by.columns[:num]
+    bent = information @ columns  # (n, K, 3, c + B)
+    flat = columns.flatten(1, 2).mT
+    square = flat @ bent.flatten(1, 2)
+    down = (flat @ gradient.flatten(1)[..., None])[..., 0]
+    _add_block(equations.bands[0][rows], square[:, :pose, :pose], by.pose_columns)
+    equations.gradient[rows].index_add_(1, by.pose_columns, down[:, :pose])
+    num_betas = columns.shape[-1] - pose
+    if num_betas:
+        equations.border[rows, :, :num_betas].index_add_(1, by.pose_columns, square[:, :pose, pose:])
+        equations.corner[:num_betas, :num_betas] += square[:, pose:, pose:].sum(0)
+        equations.border_gradient[:num_betas] += down[:, pose:].sum(0)
+    if not offsets:
+        return
+    turn = by.offset[:num]
+    mixed = (turn.mT @ bent).flatten(1, 2).mT  # (n, c + B, 3 K)
+    own = num_betas + (3 * torch.tensor(offsets)[:, None] + torch.arange(3))  # (K, 3) border columns
+    _add_block(equations.border[rows], mixed[:, :pose], by.pose_columns, own.flatten())
+    equations.corner[own[:, :, None], own[:, None, :]] += (turn.mT @ information @ turn).sum(0)
+    equations.border_gradient[own] += (turn.mT @ gradient[..., None])[..., 0].sum(0)
+    if num_betas:
+        shared = mixed[:, pose:].sum(0)
+        equations.corner[:num_betas, own.flatten()] += shared
+        equations.corner[own.flatten(), :num_betas] += shared.T
+
+
+def _add_block(into: Tensor, square: Tensor, rows: Tensor, columns: Tensor | None = None) -> None:
+    """``into[n, rows, columns] += square``; the same columns as rows where left out."""
+    columns = rows if columns is None else columns
+    if square.shape == into.shape:
+        into += square
+    elif into.is_contiguous():
+        place = (rows[:, None] * into.shape[-1] + columns).flatten()
+        into.view(len(into), -1).index_add_(1, place, square.flatten(1))
+    else:
+        into[:, rows[:, None], columns] += square
 
 
 def _cost(term: Term, residual: Tensor, posed: Posed) -> float:
@@ -197,10 +229,7 @@ def _add_square(into: Tensor, left: Tensor, right: Tensor, columns: Tensor) -> N
     """``into[n] += leftᵀ right`` over groups; ``into`` is (n, D, D)."""
     if columns.dim() == 1:
         square = left.flatten(1, 2).mT @ right.flatten(1, 2)
-        if _in_a_row(columns[None]) == 0:
-            into[:, : len(columns), : len(columns)] += square
-        else:
-            into[:, columns[:, None], columns] += square
+        _add_block(into, square, columns)
         return
     square = left.mT @ right
     first = _in_a_row(columns)
@@ -264,5 +293,6 @@ def _sum_of(cost: Tensor, term: str, start: int) -> float:
     bad = ~torch.isfinite(cost)
     if bool(bad.any()):
         frame = start + int(torch.nonzero(bad)[0, 0])
-        raise FitError(f"fit: the term {term!r} is not finite at frame {frame}; is a keypoint there absurd?")
+        what = f"fit: the term {term!r} is not finite"
+        raise FitError(what, frame=frame, todo="is a keypoint there absurd?")
     return float(cost.sum())

@@ -10,7 +10,9 @@ from mocap.fit.keypoint_term import KeypointTerm
 from mocap.fit.posed import stretches
 from mocap.fit.problem import Problem
 from mocap.fit.state import State
-from mocap.fit.sweep import Sweep
+from mocap.fit.sweep import PosteriorRun, Sweep
+from mocap.threads import in_order
+from rigs.keypoint_model import KeypointModel
 
 
 def keypoint_distance(problem: Problem, state: State, seen: Observations) -> Tensor:
@@ -51,20 +53,23 @@ def joint_std(sweep: Sweep, border: Tensor) -> Tensor:
     Returns:
         (T, J) metres, mean over the axes.
     """
-    problem, state = sweep.problem, sweep.state
-    body, layout = problem.body, problem.layout
-    joints = body.keypoint_model([f"joint:{name}" for name in body.joint_names])
-    out = torch.zeros(state.num_frames, len(body.joint_names), dtype=torch.float64)
     root = torch.linalg.cholesky(border) if len(border) else border
-    for part in sweep.posterior():
-        stop = part.first + len(part.given)
-        for posed in stretches(body, layout, state, first=part.first, stop=stop):
-            rows = slice(posed.start - part.first, posed.start - part.first + posed.own)
-            by = posed.jacobian(joints)
-            pose = by.pose[: posed.own].flatten(1, 2)  # (n, J*3, D)
-            along = pose @ part.by_border[rows]
-            along[..., : layout.num_betas] += by.betas[: posed.own].flatten(1, 2)
-            variance = ((pose @ part.given[rows]) * pose).sum(-1) + (along @ root).square().sum(-1)
-            variance = variance.unflatten(-1, (-1, 3)).mean(-1)
-            out[posed.rows(1)] = torch.sqrt(torch.clamp(variance, min=0.0))
-    return out
+    names = [f"joint:{name}" for name in sweep.problem.body.joint_names]
+    joints = sweep.problem.body.keypoint_model(names)
+    backwards = in_order(lambda part: _std_of(sweep, part, joints, root), sweep.posterior())
+    return torch.cat(list(backwards)[::-1])
+
+
+def _std_of(sweep: Sweep, part: PosteriorRun, joints: KeypointModel, root: Tensor) -> Tensor:
+    """(N, J) metres, of the frames of one run; ``root`` times its transpose is the border's covariance."""
+    problem, rows = sweep.problem, []
+    stop = part.first + len(part.given)
+    for posed in stretches(problem.body, problem.layout, sweep.state, first=part.first, stop=stop):
+        own = slice(posed.start - part.first, posed.start - part.first + posed.own)
+        by = posed.jacobian(joints)
+        pose = by.pose[: posed.own].flatten(1, 2)  # (n, J*3, D)
+        along = pose @ part.by_border[own]
+        along[..., : problem.layout.num_betas] += by.betas[: posed.own].flatten(1, 2)
+        variance = ((pose @ part.given[own]) * pose).sum(-1) + (along @ root).square().sum(-1)
+        rows.append(torch.sqrt(torch.clamp(variance.unflatten(-1, (-1, 3)).mean(-1), min=0.0)))
+    return torch.cat(rows)

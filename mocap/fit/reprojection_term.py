@@ -71,13 +71,14 @@ class ReprojectionTerm:
         """Sums over the cameras, each group re-weighted by its loss."""
         place = posed.place(self.points(posed.state))[: posed.own]
         seen = self.cameras.jacobian(place)
+        xy_px, valid, d_point = seen.xy_px, seen.valid, seen.d_point
         rows = posed.rows(1)
-        per_px = self._per_px[rows] * seen.valid
-        error = torch.where(seen.valid[..., None], seen.xy_px - self._target[rows], 0.0) * per_px[..., None]
+        per_px = self._per_px[rows] * valid
+        error = torch.where(valid[..., None], xy_px - self._target[rows], 0.0) * per_px[..., None]
         squared = (error * error).sum(-1)
         cost = 0.5 * (self.loss.value(squared, 2) * self._share).sum((1, 2))
         root = torch.sqrt(self.loss.weight(squared, 2) * self._share)[..., None]
-        by_place = (seen.d_point * (root * per_px[..., None])[..., None]).transpose(1, 2).flatten(2, 3)
+        by_place = (d_point * (root * per_px[..., None])[..., None]).transpose(1, 2).flatten(2, 3)
         error = (error * root).transpose(1, 2).flatten(2)  # (n, K, 2 C)
         gradient = (by_place.mT @ error[..., None])[..., 0]
         return PointQuadratic(cost, gradient, by_place.mT @ by_place)

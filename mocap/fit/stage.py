@@ -29,6 +29,7 @@ from mocap.fit.take import TakeFit, TakeSolution
 from mocap.keypoints import FloatArray, Keypoints3D
 from mocap.progress import Progress, silent
 from mocap.settings import FitSettings
+from mocap.threads import reuse_memory
 from rigs.body import Body
 from rigs.kinematics import rotvec_from_rotation
 from rigs.motion import Motion
@@ -73,6 +74,7 @@ def fit(
         raise InputError(f"time does not increase at frame {late}", where="points.npz")
     if shape is not None and (np.ndim(shape) != 1 or len(shape) > body.num_betas):
         raise InputError(f"a shape of {np.shape(shape)} for a body with {body.num_betas} coefficients")
+    reuse_memory()
     motions: dict[int, Motion] = {}
     summaries: dict[int, PersonSummary] = {}
     left_out: dict[int, str] = {}
@@ -89,7 +91,7 @@ def fit(
                 seen, time_s[stay], body, settings, progress, shape
             )
         except FitError as error:
-            raise FitError(f"person {person}: {error}") from error
+            raise error.counted(range(len(time_s))[stay], f"person {person}: ") from error
     if not motions:
         raise InputError(
             "nobody is seen with enough keypoints to fit a body",

@@ -19,11 +19,11 @@ from mocap.fit.problem import Problem, add_prior, build, prior_cost
 from mocap.fit.state import State
 from mocap.threads import in_order
 
-RUN = 128
+RUN = 256
 """Frames that are linearised at once: 0.15 MB each."""
-KEPT = 8000
-"""Most frames whose factor stays in memory, 0.15 MB each; those before the last so many are factorised again
-when they are needed."""
+KEPT_BYTES = 1.6e9
+"""What the factors of a take's last frames may take up, 0.1 MB each; those of the frames before them are made
+again when they are needed."""
 
 
 class Step(NamedTuple):
@@ -61,6 +61,7 @@ class Sweep:
         self.problem, self.state, self.damping = problem, state, damping
         size, border = problem.layout.num_pose, problem.layout.num_border
         self._runs = list(runs(state.num_frames, RUN))
+        kept = KEPT_BYTES / (8 * size * (3 * size + border + 1))
         self._carries: list[Carry] = []
         self._kept: dict[int, Run] = {}
         self.costs = {term.name: 0.0 for term in problem.terms}
@@ -75,7 +76,7 @@ class Sweep:
             gradient += equations.border_gradient
             for name, cost in equations.costs.items():
                 self.costs[name] += cost
-            if state.num_frames - first <= KEPT:
+            if state.num_frames - first <= kept:
                 self._kept[index] = run
         add_prior(problem, state, square, gradient)
         self.costs["prior"] = prior_cost(problem, state)
@@ -92,13 +93,14 @@ class Sweep:
         return 0.5 * self._corner.promised
 
     def step(self) -> Step:
-        """To the minimum of the linearised problem."""
+        """To the minimum of the linearised problem; the frames' factors are let go."""
         border = self._corner.solve()
         parts: list[Matrix] = []
         after = np.zeros((2, self.problem.layout.num_pose))
         for _, run in self._backwards():
             parts.append(run.back(border, after))
             after = np.concatenate([parts[-1], after])[:2]
+        self._kept.clear()
         return Step(torch.from_numpy(np.concatenate(parts[::-1])), torch.from_numpy(border))
 
     def border_covariance(self) -> Tensor:

@@ -3,7 +3,8 @@
 1. Frames a tenth of a second apart are solved from the closed-form guess, on the 3D points, whose basin is
    wide; then on the pixels where there are some, with shape and offsets, and with the constant error and the
    spread of each camera's keypoints told from the residuals. Smoothness is weak here: it prefers bodies that
-   need turn less to explain what was seen, and would bend the shape.
+   need turn less to explain what was seen, and would bend the shape. Of a long take, stretches that are
+   spread over it say enough of all this.
 2. All frames start between those. Shape and offsets being known, the poses alone are solved with all that is
    known of how people move, and again with the feet where they stand.
 """
@@ -22,7 +23,7 @@ from mocap.fit.floor import Floor, find_floor
 from mocap.fit.motion_terms import Steps
 from mocap.fit.noise import Noise, estimate_noise, offset_scale
 from mocap.fit.posed import stretches
-from mocap.fit.problem import Problem
+from mocap.fit.problem import FitError, Problem
 from mocap.fit.quality import joint_std, keypoint_distance, residual_scale
 from mocap.fit.solver import SMALL_GAIN, Solution, solve, undamped
 from mocap.fit.state import Layout, State, between
@@ -33,6 +34,9 @@ from rigs.body import Body
 
 _KEY_S = 0.1
 """Time between the frames of the first solve; bodies turn by a few degrees within it."""
+_MOST_KEYS, _STRETCH = 600, 30
+"""Most frames that shape and offsets are solved from, a minute of them, and how many of these follow each
+other."""
 _ROUGH_GAIN = 1e-3
 """Share of the cost at which the first solve ends: good enough to start the next."""
 _SETTLED_GAIN = 1e-2
@@ -109,9 +113,31 @@ class TakeFit:
         if sparse.pixels is not None:  # frames further apart say less of the same
             weight = torch.clamp(sparse.pixels.weight * (len(time_s) / len(keys)), max=1.0)
             sparse = replace(sparse, pixels=replace(sparse.pixels, weight=weight))
-        known = self._shape(sparse, guess.frames(keys))
+        known = self._at_keys(sparse, guess, keys)
         state = between(known.state, time_s[keys], time_s)
         return self._poses(seen, state, known, time_s)
+
+    def _at_keys(self, seen: Observations, guess: State, keys: Tensor) -> _Known:
+        """Shape, offsets and noise, and the poses of the key frames."""
+        some, steps = _sample(seen.steps)
+        try:
+            known = self._shape(seen.frames(some, steps), guess.frames(keys[some]))
+        except FitError as error:
+            raise error.counted(keys[some]) from error
+        if len(some) == len(keys):
+            return known
+        try:
+            return self._rough_poses(seen, guess.frames(keys), known)
+        except FitError as error:
+            raise error.counted(keys) from error
+
+    def _rough_poses(self, seen: Observations, guess: State, known: _Known) -> _Known:
+        """The poses of all frames that are some way apart, where shape and offsets are from some of them."""
+        start = replace(guess, betas=known.state.betas, offsets=known.state.offsets)
+        layout = replace(self.layout, num_betas=0, num_keypoints=0)
+        problem = self._problem(replace(seen, pixels=None), layout=layout, calm=_LOOSE)
+        rough = self._minimise(problem, start, _ROUGH_GAIN)
+        return known._replace(state=rough.state, iterations=known.iterations + rough.iterations)
 
     def _shape(self, seen: Observations, guess: State) -> _Known:
         """Shape, offsets and noise from frames that are some way apart."""
@@ -191,6 +217,18 @@ def _key_frames(time_s: Tensor) -> Tensor:
     step_s = float(torch.diff(time_s).median()) if num > 1 else _KEY_S
     stride = max(1, round(_KEY_S / step_s))
     return torch.arange(0, num + stride - 1, stride).clamp(max=num - 1).unique()
+
+
+def _sample(steps: Steps) -> tuple[Tensor, Steps]:
+    """Stretches of frames that are spread evenly, all where there are not many; and the time between them."""
+    num = len(steps.seconds) + 1
+    if num <= _MOST_KEYS:
+        return torch.arange(num), steps
+    starts = torch.linspace(0, num - _STRETCH, _MOST_KEYS // _STRETCH).round().long()
+    frames = (starts[:, None] + torch.arange(_STRETCH)).flatten().unique()
+    apart = torch.diff(frames)
+    time_s = torch.cat([torch.zeros(1, dtype=torch.float64), steps.seconds.cumsum(0)])
+    return frames, Steps(torch.diff(time_s[frames]), (apart == 1) & steps.joined[frames[:-1]])
 
 
 def _coarse(seen: Observations) -> Observations:

@@ -10,6 +10,7 @@ import torch
 from calibration import Cameras
 from mocap.cli import UNUSABLE, execute
 from mocap.errors import InputError
+from mocap.fit.problem import FitError
 from mocap.keypoints import CameraKeypoints
 from mocap.pipeline import calibrate, run, run_stage
 from mocap.session import Session
@@ -106,6 +107,20 @@ def test_a_take_that_brings_its_own_cameras_needs_none_of_the_session(take: Take
 def test_points_and_nothing_else_lead_to_a_bvh(take: Take) -> None:
     put_points(take)
     assert run(take.session.root).done == ("take1 fit", "take1 export", "take1 report")
+
+
+def test_a_fit_that_breaks_leaves_the_last_motion(take: Take) -> None:
+    put_points(take)
+    run_stage("fit", take.session.root)
+    (good,) = take.motion_files().values()
+    before = good.read_bytes()
+    absurd = true_points()
+    absurd[11, 5] = 1e250
+    time_s, names = np.arange(FRAMES) / RATE_HZ, np.array(NAMES)
+    np.savez(take.points_file, time_s=time_s, keypoint_names=names, xyz_world=absurd[:, None])
+    with pytest.raises(FitError, match="the term 'keypoints' is not finite at frame 11"):
+        run_stage("fit", take.session.root)
+    assert good.read_bytes() == before
 
 
 def test_a_motion_of_amass_alone_is_exported(take: Take) -> None:

@@ -231,8 +231,34 @@ def test_bad_input_is_told_in_one_line(body: Body, make_truth) -> None:
         fit(replace(points, keypoint_names=tuple(f"thing{i}" for i in range(33))), body)
 
 
-def test_a_solve_that_breaks_names_person_term_and_frame(body: Body, make_truth) -> None:
-    points = make_truth(5).points
-    points.xyz_world[:, 0, 5] = [1e250, 1e250, -1e250]  # finite, but not its square
-    with pytest.raises(FitError, match=r"person 0: fit: the term 'keypoints' is not finite at frame 0"):
+@pytest.mark.parametrize("frame", [6, 7])  # of the frames that are solved first, and of the others
+def test_a_solve_that_breaks_names_person_term_and_frame(frame: int, body: Body, make_truth) -> None:
+    points = make_truth(12).points
+    points.xyz_world[frame, 0, 5] = [1e250, 1e250, -1e250]  # finite, but not its square
+    told = rf"person 0: fit: the term 'keypoints' is not finite at frame {frame}; is a keypoint there absurd"
+    with pytest.raises(FitError, match=told):
         fit(points, body)
+
+
+def test_frames_count_from_the_start_of_the_take(body: Body, make_truth) -> None:
+    """Also for a person who comes late."""
+    points = make_truth(12).points
+    both = replace(
+        points, person=np.array([0, 4]),
+        **{name: np.concatenate([value := getattr(points, name), value], 1).copy()
+           for name in ("xyz_world", "covariance", "error_px", "num_views")},
+    )  # fmt: skip
+    both.xyz_world[:4, 1] = np.nan
+    both.xyz_world[9, 1, 5] = [1e250, 1e250, -1e250]
+    with pytest.raises(FitError, match=r"person 4: .* at frame 9"):
+        fit(both, body)
+
+
+def test_an_impossible_frame_harms_only_itself(body: Body, make_truth) -> None:
+    truth = make_truth(40, noise_m=0.005)
+    clean = fit(truth.points, body, settings=IN_THE_AIR)[0][0].joints
+    truth.points.xyz_world[20] += 1000.0  # a kilometre away for a thirtieth of a second
+    broken = fit(truth.points, body, settings=IN_THE_AIR)[0][0].joints
+    apart_mm = 1000 * np.linalg.norm(broken - clean, axis=-1).max(1)
+    assert np.delete(apart_mm, range(17, 24)).max() < 5.0
+    assert apart_mm.max() < 100.0

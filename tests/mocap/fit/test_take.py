@@ -16,7 +16,7 @@ def test_a_take_in_runs_has_the_same_answer(body: Body, make_truth, monkeypatch:
     truth = make_truth(60, noise_m=0.005)
     whole = fit(truth.points, body, settings=SETTINGS)[0][0]
     monkeypatch.setattr(sweep, "RUN", 17)
-    monkeypatch.setattr(sweep, "KEPT", 20)
+    monkeypatch.setattr(sweep, "KEPT_BYTES", 3e6)  # about twenty frames
     runs = fit(truth.points, body, settings=SETTINGS)[0][0]
     assert np.abs(runs.joints - whole.joints).max() < 1e-6
     assert np.abs(runs.joint_std - whole.joint_std).max() < 1e-8
