@@ -21,6 +21,10 @@ _JOINT_CAMERAS = 8
 """Cameras whose labellings are decided together: 2^8 histories; further ones join them one by one."""
 _SWAPPED_COST = 3.0
 """Nats that a confused view costs at one instant: detectors confuse the sides in a few per cent of frames."""
+_CONFUSED_COST = 1.0
+"""The same where histories are looked for: who is confused remains so for a while, which counts once."""
+_CHANGE_COST = 1.5
+"""Nats for a view that becomes confused, or ceases to be, between two instants."""
 _PAIR_CAP = 4.0
 """Nats that one keypoint of two views, or of two instants, may add: one wrong keypoint decides nothing."""
 _JUMP_SIZES = 0.06
@@ -97,7 +101,7 @@ def find_swaps(
             if pairs
             else np.zeros((len(xy_px), 0))
         )
-        stay = _instants_agree(xy_px, size_px, which, other)
+        stay = _instants_agree(xy_px, size_px, which, other) + _CHANGE_COST
         swapped[..., part] = _most_probable(agree, pairs, stay, views)
     return swapped
 
@@ -159,13 +163,13 @@ def _most_probable(
     bits = (np.arange(2**together)[:, None] >> np.arange(together)) & 1  # (S, C)
     differ = np.array([bits[:, pairs[place][0]] != bits[:, pairs[place][1]] for place in inside])
     differ = differ.reshape(len(inside), len(bits)).astype(float)
-    unary = agree[:, inside] @ differ + _SWAPPED_COST * bits.sum(1)  # (T, S)
+    unary = agree[:, inside] @ differ + _CONFUSED_COST * bits.sum(1)  # (T, S)
     flips = np.arange(len(bits)) ^ (1 << np.arange(together))[:, None]  # (C, S) one view changed
     swapped = np.zeros((times, views), dtype=bool)
     swapped[:, :together] = bits[_viterbi(unary, stay[:, :together], flips)]
     for view in range(together, views):
         cost = np.zeros((times, 2))
-        cost[:, 1] = _SWAPPED_COST
+        cost[:, 1] = _CONFUSED_COST
         for place, pair in enumerate(pairs):
             if view == max(pair):
                 mate = swapped[:, min(pair)]

@@ -67,6 +67,9 @@ _NOISE_DOUBT = 0.1
 """Share by which the told variance of tracks may be too small."""
 _SMALLEST_M = 0.0005
 """Nothing is held stiffer: it would hold the rest of the solve, too."""
+_STIFFEST = 0.3
+"""Nor stiffer than this share of what the tracks know of a distance: it would say little more, and points
+that are centimetres off could not turn about each other."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +171,9 @@ def fit_bones(
         own, [_BENDING_M**2 if pair in bending else 0.0 for pair in zip(first, second, strict=True)]
     )
     # What a detector does to a bone lasts as its errors do; by frames it would count too often.
-    expected = (1 - independent_share(len(xyz), lasting)) * lasting * _EXPECTED_M**2
-    sd = np.sqrt(np.maximum(own + expected, _SMALLEST_M**2))
+    expected = (1 - independent_share(len(xyz), lasting)) ** 2 * lasting * _EXPECTED_M**2
+    least = np.maximum(_SMALLEST_M**2, _STIFFEST**2 * noise)
+    sd = np.sqrt(np.maximum(own + expected, least))
     return Bones(first[keep], second[keep], length[keep], sd[keep])
 
 

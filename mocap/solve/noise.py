@@ -6,21 +6,25 @@ error lasts. Nothing is assumed of the detector but that its views err independe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mocap.keypoints import FloatArray
 
-_WIDTHS = np.geomspace(0.5, 64.0, 15)
-"""Standard deviations of the normals that make up the tails, in ordinary deviations."""
+_WIDTHS = np.geomspace(1.0, 64.0, 13)
+"""Standard deviations of the normals that make up the tails, in ordinary deviations. None is narrower than
+ordinary: points of two or three views lie near what these saw, whatever it was, and would seem well known."""
 _EM_ROUNDS = 300
 """Neighbouring widths are told apart slowly; on a histogram of a few hundred bins a round takes 10 us."""
 _LONGEST_LAG = 3
 """Frames across which two seen frames still meet in their difference."""
 _WHITE = 0.05
 """Correlation below which errors are taken for white."""
+_CAUTION = 2.0
+"""Power of the correlation with which errors are told from motion. All of it would be right were deviations
+known exactly; but where they change, that is taken for news, and with less of it points come out better."""
 _BINS = 6
 """Scores whose deviations are told apart; between them the curve is straight."""
 _LEAST = 60
@@ -108,6 +112,11 @@ class Correlation:
         """Frames across which two seen frames meet in a difference; 0 where errors are white."""
         return _LONGEST_LAG if self.rho >= _WHITE else 0
 
+    @property
+    def cautious(self) -> Correlation:
+        """What of it may be used to tell errors from motion."""
+        return replace(self, rho=self.rho**_CAUTION)
+
     def spectrum(self, omega: FloatArray) -> FloatArray:
         """Power at angular frequencies, radians per frame, of errors of variance 1."""
         rho = self.rho
@@ -115,7 +124,7 @@ class Correlation:
 
     def chains(self, sound: NDArray[np.bool_]) -> Chains:
         """Link the frames in which a view is sound: (C, T, K) bool."""
-        if self.rho < _WHITE:
+        if self.longest_lag == 0:
             return Chains(np.ones(sound.shape), {})
         frames = np.arange(sound.shape[1])[:, None]
         last = np.maximum.accumulate(np.where(sound, frames, -1), axis=1)

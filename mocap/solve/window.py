@@ -19,8 +19,8 @@ _KNOTS_PER_CYCLE = 4.3
 """Knots in one period of the fastest motion that noise does not drown: the splines lose 0.05 mm."""
 _MOST_FRAMES = 6
 """Frames between two knots at most."""
-_MOST_STEPS = 4
-"""Gauss-Newton steps; the bones turn little after the first."""
+_MOST_STEPS = 10
+"""Gauss-Newton steps; bones turn little after the first, but of two views much in the first."""
 _SETTLED_M = 0.0005
 """Root mean square of a step after which the next moves points by some micrometres."""
 _FAST_SHARE = 0.85
@@ -132,7 +132,7 @@ def _equations(
 
 def _reach(found: Estimate, basis: Basis) -> int:
     """Knots that meet in some term."""
-    last = found.noise.correlation.longest_lag
+    last = found.noise.correlation.cautious.longest_lag
     lasting = basis.differences(last).weight.shape[1] - 1 if last else 0
     return max(found.motion.order, basis.weight.shape[1] - 1, lasting)
 
@@ -148,4 +148,4 @@ def _motion_term(found: Estimate, basis: Basis) -> MotionTerm:
 
 def _view_term(views: Views, xyz: FloatArray, found: Estimate) -> ViewTerm:
     weight, sound = found.noise.weigh(views, xyz)
-    return ViewTerm(views, weight, found.noise.correlation.chains(sound))
+    return ViewTerm(views, weight, found.noise.correlation.cautious.chains(sound))

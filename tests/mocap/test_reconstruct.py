@@ -100,7 +100,7 @@ def test_short_gaps_are_bridged_and_long_ones_stay_open(make_stage) -> None:
     assert (points.num_views[20:25, 0, 3] == 0).all()
     assert np.isnan(points.error_px[20:25, 0, 3]).all()
     spread = np.trace(points.covariance[:, 0], axis1=-2, axis2=-1) ** 0.5
-    assert spread[22, 3] > 1.2 * spread[30, 3]
+    assert spread[22, 3] > 1.05 * spread[30, 3], "the rest of the head says where an ear is"
     assert miss_m(stage, points)[20:25, 3].max() < 4 * spread[22, 3]
     assert np.isnan(points.xyz_world[70:90, 0, 7]).all(), "nobody knows where it went"
     assert (points.num_views[70:90, 0, 7] == 0).all()
