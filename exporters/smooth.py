@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.animation import Animation
-from exporters.axes import FloatArray
+from exporters.axes import METRES_PER_UNIT, FloatArray
 from exporters.errors import ExportError
 from exporters.euler import axis_rotation, rotation_from_euler
 from exporters.posing import carriers, posed, world_turns
@@ -27,8 +27,8 @@ from exporters.reduction import ROUNDING, SPARE, Curves, all_keys, power_of_two
 
 _LESS: Final = 0.7
 """What is left of what a number may be off where its chain is off by too much."""
-_LONGEST_LEVER: Final = 20.0
-"""A number that moves nothing may be off by the bound times this in its own unit."""
+_SHORTEST_ARM_M: Final = 0.05
+"""A turn that moves no joint moves skin about as far from its axis."""
 _SLOPE_WEIGHT: Final = 1e-3
 """Of a key's slope being that of its neighbours, against a frame's being where it was: where every frame has
 a key nothing else says how the curve runs between them."""
@@ -90,7 +90,7 @@ def smooth(animation: Animation, bound: float) -> Tracks:
         raise ExportError("the greatest error of fewer keys must be above 0 mm")
     exact = all_keys(animation)
     numbers, moved = _numbers(exact), _moved(animation, list(exact.travel))
-    allowed = bound / np.maximum(_levers(animation, exact), 1 / _LONGEST_LEVER)
+    allowed = bound / _levers(animation, exact)
     step = power_of_two(2 * ROUNDING * allowed.min(axis=1, keepdims=True))
     truth = posed(animation, animation.node_rotation, animation.node_travel)
     has_key = np.zeros(numbers.shape, dtype=bool)
@@ -145,7 +145,8 @@ def _levers(animation: Animation, exact: Curves) -> FloatArray:
     moves, xyz = carriers(animation), posed(animation, animation.node_rotation, animation.node_travel)
     turn = world_turns(animation, animation.node_rotation)
     num_frames, num_joints = exact.degrees.shape[:2]
-    levers = np.zeros((num_joints, 3, num_frames))
+    shortest = np.deg2rad(_SHORTEST_ARM_M / METRES_PER_UNIT[animation.axes.unit])
+    levers = np.full((num_joints, 3, num_frames), shortest)
     for joint, parent in enumerate(animation.hierarchy.parents):
         above = turn[:, parent] if parent >= 0 else np.broadcast_to(np.eye(3), (num_frames, 3, 3))
         _, y, z = np.deg2rad(exact.degrees[:, joint]).T
@@ -154,7 +155,8 @@ def _levers(animation: Animation, exact: Curves) -> FloatArray:
         arms = xyz[:, moves[:, joint]] - xyz[:, joint, None]
         if arms.size:
             across = np.cross(axes[:, :, None], arms)
-            levers[joint] = np.deg2rad(np.linalg.norm(across, axis=-1)).max(axis=-1)
+            farthest = np.deg2rad(np.linalg.norm(across, axis=-1)).max(axis=-1)
+            levers[joint] = np.maximum(levers[joint], farthest)
     ones = np.ones((3 * len(exact.travel), num_frames))
     return np.concatenate([levers.reshape(-1, num_frames), ones])
 
