@@ -6,7 +6,8 @@ draw straight lines whatever the keys say: nothing for them.
 
 Every number over time is fitted by least squares, values and slopes of its keys together, and gets keys until
 it is nowhere off by more than it may. How much that is tells the joint or bone's end that it moves farthest.
-Where the errors of a chain still add up to more than the bound, all that carry it may be off by less.
+Where the errors of a chain still add up to more than the bound, all that carry it may be off by less. What
+shakes so much that it needs most of its keys keeps them all, and is rounded.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.animation import Animation
-from exporters.axes import FloatArray
+from exporters.axes import METRES_PER_UNIT, FloatArray
 from exporters.errors import ExportError
 from exporters.euler import axis_rotation, rotation_from_euler
 from exporters.posing import carriers, posed, world_turns
@@ -26,13 +27,15 @@ from exporters.reduction import ROUNDING, SPARE, Curves, all_keys, power_of_two
 
 _LESS: Final = 0.7
 """What is left of what a number may be off where its chain is off by too much."""
-_LONGEST_LEVER: Final = 20.0
-"""A number that moves nothing may be off by the bound times this in its own unit."""
+_SHORTEST_ARM_M: Final = 0.05
+"""A turn that moves no joint moves skin about as far from its axis."""
 _SLOPE_WEIGHT: Final = 1e-3
 """Of a key's slope being that of its neighbours, against a frame's being where it was: where every frame has
 a key nothing else says how the curve runs between them."""
 _STILL: Final = 1e-9
 """A number that changes by less, in its own unit, has one key."""
+_WORTH: Final = 0.55
+"""Of the frames: a cubic key takes nearly twice the bytes of one on a straight line."""
 _FRAMES_AT_ONCE: Final = 2_000_000
 """Frames times numbers that are fitted together."""
 
@@ -57,6 +60,8 @@ class Tracks:
     """For each joint its angles in degrees about x, y, z, that turn as Rz Ry Rx."""
     travel: dict[int, tuple[Track, ...]]
     """Places x, y, z of the joints that move against their parents."""
+    cubic: bool = False
+    """Whether they are for programs that draw cubics; those need no curve of an angle that rests."""
 
 
 def straight(curves: Curves) -> Tracks:
@@ -84,48 +89,64 @@ def smooth(animation: Animation, bound: float) -> Tracks:
     if not bound > 0:
         raise ExportError("the greatest error of fewer keys must be above 0 mm")
     exact = all_keys(animation)
-    num_joints, travellers = exact.degrees.shape[1], list(exact.travel)
-    numbers = np.concatenate([exact.degrees, np.stack(list(exact.travel.values()), 1)], axis=1)
-    numbers = np.moveaxis(numbers, 0, -1).reshape(-1, len(numbers))  # joint by joint x, y, z, then travel
-    moves = carriers(animation)
-    # A joint that travels moves itself too.
-    moved = np.concatenate([moves, (moves | np.eye(len(moves), num_joints, dtype=bool))[:, travellers]], 1)
-    allowed = bound / np.maximum(_levers(animation, exact, moves), 1 / _LONGEST_LEVER)
+    numbers, moved = _numbers(exact), _moved(animation, list(exact.travel))
+    allowed = bound / _levers(animation, exact)
     step = power_of_two(2 * ROUNDING * allowed.min(axis=1, keepdims=True))
     truth = posed(animation, animation.node_rotation, animation.node_travel)
     has_key = np.zeros(numbers.shape, dtype=bool)
     has_key[:, [0, -1]] = True
     while True:
         fit = _fit(numbers, allowed, has_key, step, animation.rate_hz)
-        joints = np.moveaxis(fit.curve.reshape(-1, 3, numbers.shape[1]), -1, 0)
-        rotation = rotation_from_euler(np.deg2rad(joints[:, :num_joints, ::-1]), "ZYX")
-        places = {joint: joints[:, num_joints + row] for row, joint in enumerate(travellers)}
-        off = np.linalg.norm(posed(animation, rotation, places) - truth, axis=-1) > SPARE * bound
+        off = np.linalg.norm(_read(animation, fit.curve, exact) - truth, axis=-1) > SPARE * bound
         if not off.any():
             break
         blamed = np.repeat((off @ moved).T, 3, axis=0)
         blamed[:, 1:] |= blamed[:, :-1].copy()
         blamed[:, :-1] |= blamed[:, 1:].copy()
         allowed[blamed] *= _LESS
-        step[blamed.any(axis=1)] *= _LESS  # at last nothing is rounded
+        step[blamed.any(axis=1) & has_key.all(axis=1)] /= 2
     still = np.ptp(numbers, axis=1) < _STILL
-    still[3 * num_joints : 3 * num_joints + 3] = False  # the root's places tell how long the motion is
     tracks = [
-        Track(np.zeros(1, dtype=np.intp), numbers[row, :1])
-        if still[row]
-        else _track(fit, row, animation.rate_hz)
+        Track(np.zeros(1, dtype=np.intp), numbers[row, :1]) if still[row] else _track(fit, row, animation)
         for row in range(len(numbers))
     ]
+    num_joints = exact.degrees.shape[1]
+    root = 3 * num_joints  # where it is tells how long the motion is
+    tracks[root : root + 3] = [_track(fit, row, animation) for row in range(root, root + 3)]
     by_joint = [tuple(tracks[row : row + 3]) for row in range(0, len(tracks), 3)]
-    return Tracks(tuple(by_joint[:num_joints]), dict(zip(travellers, by_joint[num_joints:], strict=True)))
+    travel = dict(zip(exact.travel, by_joint[num_joints:], strict=True))
+    return Tracks(tuple(by_joint[:num_joints]), travel, cubic=True)
 
 
-def _levers(animation: Animation, exact: Curves, moves: NDArray[np.bool_]) -> FloatArray:
+def _numbers(exact: Curves) -> FloatArray:
+    """(C, T) of each joint its angles about x, y, z, then the places of those that travel."""
+    together = np.concatenate([exact.degrees, np.stack(list(exact.travel.values()), 1)], axis=1)
+    return np.moveaxis(together, 0, -1).reshape(-1, len(together))
+
+
+def _read(animation: Animation, curves: FloatArray, exact: Curves) -> FloatArray:
+    """(T, N + ends, 3) joints and bones' ends as programs have them that know the curves (C, T)."""
+    num_joints = exact.degrees.shape[1]
+    joints = np.moveaxis(curves.reshape(-1, 3, curves.shape[1]), -1, 0)
+    rotation = rotation_from_euler(np.deg2rad(joints[:, :num_joints, ::-1]), "ZYX")
+    places = {joint: joints[:, num_joints + row] for row, joint in enumerate(exact.travel)}
+    return posed(animation, rotation, places)
+
+
+def _moved(animation: Animation, travellers: list[int]) -> NDArray[np.bool_]:
+    """(N + ends, C / 3) whether angles of a joint, or the places of one that travels, move a joint or end."""
+    moves = carriers(animation)
+    itself = np.eye(*moves.shape, dtype=bool)
+    return np.concatenate([moves, (moves | itself)[:, travellers]], axis=1)
+
+
+def _levers(animation: Animation, exact: Curves) -> FloatArray:
     """(C, T) how far each number moves what it moves farthest: the file's unit for each unit of its own."""
-    xyz = posed(animation, animation.node_rotation, animation.node_travel)
+    moves, xyz = carriers(animation), posed(animation, animation.node_rotation, animation.node_travel)
     turn = world_turns(animation, animation.node_rotation)
     num_frames, num_joints = exact.degrees.shape[:2]
-    levers = np.zeros((num_joints, 3, num_frames))
+    shortest = np.deg2rad(_SHORTEST_ARM_M / METRES_PER_UNIT[animation.axes.unit])
+    levers = np.full((num_joints, 3, num_frames), shortest)
     for joint, parent in enumerate(animation.hierarchy.parents):
         above = turn[:, parent] if parent >= 0 else np.broadcast_to(np.eye(3), (num_frames, 3, 3))
         _, y, z = np.deg2rad(exact.degrees[:, joint]).T
@@ -134,7 +155,8 @@ def _levers(animation: Animation, exact: Curves, moves: NDArray[np.bool_]) -> Fl
         arms = xyz[:, moves[:, joint]] - xyz[:, joint, None]
         if arms.size:
             across = np.cross(axes[:, :, None], arms)
-            levers[joint] = np.deg2rad(np.linalg.norm(across, axis=-1)).max(axis=-1)
+            farthest = np.deg2rad(np.linalg.norm(across, axis=-1)).max(axis=-1)
+            levers[joint] = np.maximum(levers[joint], farthest)
     ones = np.ones((3 * len(exact.travel), num_frames))
     return np.concatenate([levers.reshape(-1, num_frames), ones])
 
@@ -156,12 +178,16 @@ class _Fit:
 def _fit(
     numbers: FloatArray, allowed: FloatArray, has_key: NDArray[np.bool_], step: FloatArray, rate_hz: float
 ) -> _Fit:
-    """Rounded curves within what is allowed; keys are added to ``has_key``."""
+    """Rounded curves within what is allowed; keys are added to ``has_key``.
+
+    Numbers that need too many have one in every frame then, and straight lines between them.
+    """
     values, slopes, curve = (np.zeros_like(numbers) for _ in range(3))
     rows = max(1, _FRAMES_AT_ONCE // numbers.shape[1])
     slope_step = power_of_two(step * rate_hz / 8) / rate_hz
     for start in range(0, len(numbers), rows):
         active = np.arange(start, min(start + rows, len(numbers)))
+        active = active[~has_key[active].all(axis=1)]
         while len(active):
             keys = has_key[active]
             value, slope = _least_squares(numbers[active], 1 / allowed[active], keys)
@@ -173,6 +199,9 @@ def _fit(
             added = _more_keys(error, keys)
             has_key[active] |= added
             active = active[added.any(axis=1)]
+    dense = has_key.mean(axis=1) > _WORTH
+    has_key[dense] = True
+    values[dense] = curve[dense] = (np.round(numbers / step) * step)[dense]
     return _Fit(has_key, values, slopes, curve)
 
 
@@ -250,6 +279,7 @@ def _more_keys(error: FloatArray, keys: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return added.reshape(keys.shape) & ~keys
 
 
-def _track(fit: _Fit, row: int, rate_hz: float) -> Track:
+def _track(fit: _Fit, row: int, animation: Animation) -> Track:
     frames = np.flatnonzero(fit.has_key[row])
-    return Track(frames, fit.values[row, frames], fit.slopes[row, frames] * rate_hz)
+    slopes = None if fit.has_key[row].all() else fit.slopes[row, frames] * animation.rate_hz
+    return Track(frames, fit.values[row, frames], slopes)

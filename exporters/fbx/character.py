@@ -225,10 +225,9 @@ def _add_curves(scene: Scene, animation: Animation, joints: list[int], layer: in
     for joint, (ident, turns) in enumerate(zip(joints, tracks.turns, strict=True)):
         if joint in tracks.travel:
             add_curves(scene, layer, ident, "T", "Lcl Translation", tracks.travel[joint], ticks)
-        moving = [row for row in range(3) if len(ticks) == 1 or not _rests(turns[row], degrees[joint, row])]
-        if moving:
-            parts = "".join("XYZ"[row] for row in moving)
-            add_curves(scene, layer, ident, "R", "Lcl Rotation", [turns[row] for row in moving], ticks, parts)
+        rests = [tracks.cubic and _rests(*pair) for pair in zip(turns, degrees[joint], strict=True)]
+        if not all(rests):
+            add_curves(scene, layer, ident, "R", "Lcl Rotation", turns, ticks, bare=rests)
 
 
 def _rests(track: Track, at_rest: float) -> bool:

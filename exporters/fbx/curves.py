@@ -30,6 +30,7 @@ def add_curves(
     tracks: Sequence[Track],
     frame_ticks: NDArray[np.int64],
     parts: Sequence[str] = "XYZ",
+    bare: Sequence[bool] | None = None,
 ) -> None:
     """A curve for each part of one property of an object.
 
@@ -42,13 +43,16 @@ def add_curves(
         tracks: the property's values, one track for each part.
         frame_ticks: (T,) times of the frames.
         parts: names of the parts.
+        bare: parts that have their first value and no curve; but readers want to hear of all three axes.
     """
     pairs = list(zip(parts, tracks, strict=True))
     defaults = [number(f"d|{part}", float(track.values[0]), "A") for part, track in pairs]
     node = scene.add("AnimationCurveNode", name, "AnimCurveNode", "", properties(*defaults))
     scene.connect(node, layer)
     scene.connect(node, model, channel)
-    for part, track in pairs:
+    for (part, track), no_curve in zip(pairs, bare or [False] * len(pairs), strict=True):
+        if no_curve:
+            continue
         flags, data, counts = _attributes(track)
         curve = scene.add(
             "AnimationCurve",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from exporters import Character, Take, export
 from exporters.fbx.binary import Node, decode, encode
@@ -15,8 +16,8 @@ from rigs.body import load_body
 from rigs.mesh import mesh_of
 from rigs.rig_names import load_rig_names
 
-from .check_file import SEEN, check_file, joints_of, on_rig, table
-from .readers import READERS, gltf_issues
+from .check_file import SEEN, check_file, compare, joints_of, on_rig, table
+from .readers import READERS, THREE, gltf_issues
 from .walk import walking_character, walking_poses, walking_take
 
 pytestmark = pytest.mark.slow
@@ -115,3 +116,17 @@ def test_the_check_sees_a_wrong_frame(suffix: str, tmp_path: Path) -> None:
     results = check_file(file, joints_of(replace(motion, joints=shifted), load_rig_names("mixamo")))
     assert not any(row.usable for row in results), table(results)
     assert len(results) == len(READERS[suffix])
+
+
+def test_the_check_sees_wrong_turns_rest_and_skin(tmp_path: Path) -> None:
+    """At the end of a chain, where no joint's place tells."""
+    take = skinned(6)
+    (file,) = export(take, tmp_path / "person.glb")
+    truth, read = on_rig(take.characters[0], "mixamo"), THREE(file)
+    assert compare("three.js r187", read, truth).usable
+    turns, rest_xyz, vertices = truth.turns.copy(), truth.rest_xyz.copy(), truth.vertices.copy()
+    turns[3, -1] = turns[3, -1] @ Rotation.from_euler("x", 0.05, degrees=True).as_matrix()
+    rest_xyz[-1] += 1e-4
+    vertices[1, 100] += 1e-4
+    for wrong in ({"turns": turns}, {"rest_xyz": rest_xyz}, {"vertices": vertices}):
+        assert not compare("three.js r187", read, replace(truth, **wrong)).usable
