@@ -150,6 +150,11 @@ def _prepared(
     """Keypoints and cameras that belong together, the frames' times, and the take's timeline and rate."""
     _check(settings)
     matched, cameras = _matched(keypoints, cameras, settings.min_views)
+    if not any(np.isfinite(view.xy_px).any() for view in matched.values()):
+        raise InputError(
+            f"nobody is seen in any of the {len(matched)} cameras",
+            todo="check that the clips show people, large and bright enough, or try another --detector",
+        )
     taken_s = {name: clock.take_time(name, view.time_s) for name, view in matched.items()}
     rate_hz = settings.rate_hz or common_rate([frame_rate(view.time_s) for view in matched.values()])
     return (

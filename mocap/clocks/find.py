@@ -88,18 +88,12 @@ def find_clocks(footage: Footage, settings: SyncSettings) -> Clock:
     estimate = _weighed(motion, sound, evidence, notes)
     strangers = found.strangers if found is not None and motion is not None else {}
     left_out = {name: why for name, why in strangers.items() if name not in settings.offsets_s}
-    notes += [f"{name} is left out: {why}; {_ADVICE}" for name, why in left_out.items()]
+    notes += [f"{name} is left out: {why}" for name, why in left_out.items()]
     if estimate is not None:
         clock = _settled(clock, estimate, settings, notes)
     lost_s = settings.max_shift_s / math.sqrt(3)
     reach = {name: replace(clock.cameras[name], std_s=lost_s) for name in left_out}
     return Clock({**clock.cameras, **reach}, left_out, tuple(notes), tuple(evidence))
-
-
-_ADVICE = (
-    "check that its clip is of this take, that no two cameras' names are exchanged, that the picture is not "
-    "mirrored, and how far its start is off (sync.max_shift_s)"
-)
 
 
 def _assumed(footage: Footage, settings: SyncSettings) -> Clock:
@@ -150,6 +144,7 @@ def _estimate(found: MotionClocks | None, notes: list[str]) -> Estimate | None:
         notes.append(
             "the motion of the people says nothing about the clocks: too little is seen by cameras that agree"
         )
+        notes += [f"{name}: {why}" for name, why in found.strangers.items()]
         return None
     notes += [
         f"{name}: its people would fit the others' as well at another offset (they repeat themselves)"

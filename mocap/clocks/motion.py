@@ -12,6 +12,7 @@ from calibration.cameras import Cameras
 from mocap.associate import associate
 from mocap.clocks.coarse import Rays, all_agreements, rays_of
 from mocap.clocks.fine import GRID_S, Sight, Subject, Tuned, tune
+from mocap.clocks.mistaken import mistakes
 from mocap.clocks.placing import Placed, place
 from mocap.errors import InputError
 from mocap.keypoints import CameraKeypoints, FloatArray
@@ -30,6 +31,10 @@ _BORNE_OUT = 0.3
 """Share of a camera's keypoints that the others must bear out at its best clock."""
 _AMBIGUOUS = 0.93
 """Agreement at another offset, in parts of the best, from which on that offset is no worse."""
+_ADVICE = (
+    "check that its clip is of this take, that no two cameras' names are exchanged, that the picture is not "
+    "mirrored, and how far its start is off (sync.max_shift_s)"
+)
 _LEAST_S, _LEAST_BLOCKS = 0.8, 3
 """Seconds of motion, and independent stretches of it, below which nothing is said."""
 
@@ -75,6 +80,13 @@ def clocks_from_motion(
     seen = {name: one for name, one in rays.items() if one.direction.shape[1] > 0}
     placed = place(list(seen), all_agreements(seen, guess_s, reach_s), guess_s)
     strangers = _strangers(names, seen, placed, reach_s)
+
+    def explained() -> dict[str, str]:
+        fit = replace(placed, offset_s={name: placed.offset_s[name] for name in kept if len(kept) > 1})
+        if len(fit.offset_s) == len(seen):
+            return strangers
+        return strangers | mistakes(keypoints, cameras, which, seen, fit, guess_s, reach_s)
+
     kept = [name for name in names if name in placed.offset_s]
     while len(kept) >= 2:
         offset_s = np.array([placed.offset_s[name] for name in kept])
@@ -91,12 +103,12 @@ def clocks_from_motion(
                 placed.agreement,
                 tuple(unsure),
                 _place([rays[name] for name in kept]),
-                strangers,
+                explained(),
             )
         worst = min(wrong, key=share.__getitem__)
-        strangers[worst] = f"only {100 * share[worst]:.0f} % of it fit the other views"
+        strangers[worst] = f"only {100 * share[worst]:.0f} % of it fit the other views; {_ADVICE}"
         kept.remove(worst)
-    return MotionClocks((), None, placed.agreement, (), None, {})
+    return MotionClocks((), None, placed.agreement, (), None, explained())
 
 
 def _telling(keypoints: Mapping[str, CameraKeypoints]) -> list[str]:
@@ -123,7 +135,7 @@ def _strangers(
             continue
         told[name] = (
             f"at no offset within {reach_s:.0f} s do its people fit those of the other cameras "
-            f"(agreement {placed.agreement[name]:.2f}, the others {best:.2f})"
+            f"(agreement {placed.agreement[name]:.2f}, the others {best:.2f}); {_ADVICE}"
         )
     return told
 

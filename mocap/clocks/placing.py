@@ -10,7 +10,7 @@ import numpy as np
 from mocap.clocks.coarse import STEP_S, Agreement
 from mocap.keypoints import FloatArray
 
-_CLEAR = 0.5
+CLEAR = 0.5
 """Agreement above which the rays of two views meet; people on other footage reach 0.2 to 0.4."""
 _FAINT_PART = 0.6
 """A camera must agree this well, in parts of what the best pair does."""
@@ -55,7 +55,7 @@ def place(
     starts = [(pair, lag_s) for pair in surest for lag_s in _peaks(pairs[pair])]
     results = [_grow({a: 0.0, b: lag_s}, names, pairs, guess_s) for (a, b), lag_s in starts]
     found = max(results, key=lambda one: (len(one.offset_s), _total(one.offset_s, pairs)))
-    if all(found.agreement[name] < _CLEAR for name in found.offset_s):
+    if all(found.agreement[name] < CLEAR for name in found.offset_s):
         return replace(found, offset_s={})
     return found
 
@@ -89,22 +89,22 @@ def _grow(
     """All cameras that agree with a first pair, and each once more where all the others put it."""
     agreement, rival = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     first, second = offset
-    top = _best_offset(second, {first: 0.0}, pairs, guess_s)[1]
+    top = best_offset(second, {first: 0.0}, pairs, guess_s)[1]
     waiting = [name for name in names if name not in offset]
     while waiting:
-        found = {name: _best_offset(name, offset, pairs, guess_s) for name in waiting}
+        found = {name: best_offset(name, offset, pairs, guess_s) for name in waiting}
         name = max(waiting, key=lambda one: (found[one][1], one))
         waiting.remove(name)
         where, agreement[name], rival[name] = found[name]
-        if agreement[name] >= max(_CLEAR, _FAINT_PART * top):
+        if agreement[name] >= max(CLEAR, _FAINT_PART * top):
             offset[name] = where
     for name in [*[*offset][1:], first]:
         others = {other: own for other, own in offset.items() if other != name}
-        offset[name], agreement[name], rival[name] = _best_offset(name, others, pairs, guess_s)
+        offset[name], agreement[name], rival[name] = best_offset(name, others, pairs, guess_s)
     return Placed(offset, agreement, rival)
 
 
-def _best_offset(
+def best_offset(
     name: str,
     placed: Mapping[str, float],
     pairs: Mapping[tuple[str, str], Agreement],

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mocap.keypoints import FloatArray
 from mocap.people.tracks import Places, bone_lengths
 from mocap.people.votes import Ballot
+from mocap.sides import mirror
 
 _LEAST_S = 0.5
 """Somebody who is seen for less, and for less than a fifth of the take, is nobody."""
@@ -125,8 +126,7 @@ def reflections(found: Places, names: Sequence[str], rate_hz: float) -> list[int
     Somebody who stands still is not told from another one who does: both are kept. Of the two, the one with
     the smaller number, who fills more of the pictures, is the person.
     """
-    mirrored = [names.index(other) if (other := _other_side(name)) in names else place
-                for place, name in enumerate(names)]  # fmt: skip
+    mirrored = mirror(names)
     count = int(found.person.max(initial=-1)) + 1
     begin = np.searchsorted(found.person, np.arange(count + 1))
     everybody = [found.at(np.arange(begin[i], begin[i + 1])) for i in range(count)]
@@ -140,11 +140,6 @@ def reflections(found: Places, names: Sequence[str], rate_hz: float) -> list[int
         if _mirrored(one.xyz[in_one], two.xyz[in_two][:, mirrored], size):
             images.append(image)
     return images
-
-
-def _other_side(name: str) -> str:
-    swapped = {"left": "right", "right": "left"}
-    return "_".join(swapped.get(part, part) for part in name.split("_"))
 
 
 def _mirrored(first: FloatArray, second: FloatArray, size: float) -> bool:

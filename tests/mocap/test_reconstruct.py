@@ -219,6 +219,13 @@ def test_bad_input_is_one_line(make_stage) -> None:
         reconstruct(stage.keypoints, stage.cameras.with_poses(poses), stage.clock)
 
 
+def test_a_take_in_which_nobody_is_seen_says_so(make_stage) -> None:
+    stage = make_stage(frames=10)
+    empty = {name: replace(view, xy_px=view.xy_px * np.nan) for name, view in stage.keypoints.items()}
+    with pytest.raises(InputError, match="nobody is seen in any of the 4 cameras"):
+        reconstruct(empty, stage.cameras, stage.clock)
+
+
 @pytest.mark.parametrize("settings", [{"min_views": 1}, {"rate_hz": -5.0}, {"rate_hz": float("nan")}])
 def test_settings_that_cannot_be_meant(make_stage, settings: dict[str, float]) -> None:
     stage = make_stage(frames=20)

@@ -10,6 +10,7 @@ from mocap.clocks.curves import course
 from mocap.clocks.fine import tune
 from mocap.clocks.recorded import Recorded
 from mocap.settings import SyncSettings
+from mocap.sides import mirror
 from mocap.sync import CameraClock
 
 SECONDS = 6.0
@@ -105,6 +106,18 @@ def test_other_footage_is_named_and_left_out(make_stage, actor_type) -> None:
     assert clock.cameras["c"].std_s > 1
     assert any(note.startswith("c is left out: ") for note in clock.notes)
     assert np.abs(errors_ms(clock, planted)[[1, 3]]).max() < 3.0
+
+
+def test_mirrored_footage_is_said(make_stage, actor_type) -> None:
+    planted = {"a": CameraClock(), "b": CameraClock(0.4), "c": CameraClock(-0.2), "d": CameraClock(0.1)}
+    people = (actor_type(place=(-0.9, -0.3), speed=(0.3, 0.15), swing_m=0.2),)
+    stage = make_stage(people, frames=120, rate_hz=30.0, clocks=planted, noise_px=2.0)
+    b = stage.keypoints["b"]
+    other = mirror(b.keypoint_names)
+    flipped = b.xy_px[:, :, other] * [-1, 1] + [b.size_px[0] - 1, 0]
+    mirrored = replace(b, xy_px=flipped, score=b.score[:, :, other])
+    clock = find_clocks(footage(stage, {**stage.keypoints, "b": mirrored}), SyncSettings())
+    assert any(note.startswith("b is left out: its picture is mirrored") for note in clock.notes), clock.notes
 
 
 def test_a_camera_five_seconds_off_is_found_if_it_saw_the_same(make_stage, actor_type) -> None:

@@ -1,11 +1,14 @@
 """Planted truth: clocks from people who walk, seen with a detector's slow errors; nobody claps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mocap.clocks import Footage, find_clocks
 from mocap.clocks.recorded import Recorded
 from mocap.settings import SyncSettings
+from mocap.sides import mirror
 
 pytestmark = pytest.mark.slow
 
@@ -51,3 +54,17 @@ def test_one_camera_of_another_take_is_identified(walks) -> None:
         clock = found(scene, mixed)
         assert list(clock.left_out) == ["cam3"]
         assert np.abs(errors_s(clock, scene)[0]).max() < 6e-3
+
+
+@pytest.mark.parametrize("cameras", [3, 4, 5])
+def test_exchanged_names_and_a_mirrored_picture_are_said(walks, cameras: int) -> None:
+    scene = walks.walk(cameras=cameras, seconds=8.0, seed=320 + cameras, late_s=1.0)
+    one, two = scene.keypoints["cam1"], scene.keypoints["cam2"]
+    notes = found(scene, {**scene.keypoints, "cam1": two, "cam2": one}).notes
+    assert sum("the footage of cam1 and cam2 is exchanged" in note for note in notes) == 2, notes
+    other = mirror(two.keypoint_names)
+    flipped = two.xy_px[:, :, other] * [-1, 1] + [two.size_px[0] - 1, 0]
+    mirrored = replace(two, xy_px=flipped, score=two.score[:, :, other])
+    clock = found(scene, {**scene.keypoints, "cam2": mirrored})
+    assert list(clock.left_out) == ["cam2"]
+    assert "its picture is mirrored" in clock.left_out["cam2"]
