@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _SAME_RIG = 0.01
 """Distances between cameras that differ by less are those of one calibration, its scale set later or not."""
+_STD = ("pose_std_m", "turn_std_deg")
+_REAL = 2.5
+"""How many times further apart calibrations of one real rig lie than their standard deviations say."""
 _log = logging.getLogger(__name__)
 
 
@@ -139,16 +142,17 @@ def _pose_std(session: Session, cameras: Cameras) -> tuple[dict[str, float], dic
     import torch
 
     places = session.load_calibration_report().get("places", {})
-    if set(cameras.names) - set(places):
+    known = [places.get(name, {}) for name in cameras.names]
+    if not all(isinstance(place.get(key), float) for place in known for key in _STD):
         return None
-    known = [places[name] for name in cameras.names]
     told = torch.tensor([place["position_m"] for place in known], dtype=torch.float64)
     # The world may have been moved since; how the cameras stand to each other has not.
     apart, then = torch.pdist(cameras.centers_world), torch.pdist(told)
     if not torch.allclose(apart, then, rtol=_SAME_RIG, atol=0.0):
         return None
-    metres = {name: place["pose_std_m"] for name, place in zip(cameras.names, known, strict=True)}
-    degrees = {name: place["turn_std_deg"] for name, place in zip(cameras.names, known, strict=True)}
+    metres, degrees = (
+        {name: _REAL * place[key] for name, place in zip(cameras.names, known, strict=True)} for key in _STD
+    )
     return metres, degrees
 
 

@@ -103,10 +103,9 @@ class Bundle:
     noise: Noise
     """What the errors looked like in the end."""
     parameter_std: Tensor
-    """(C, 6 + 4 + D) standard deviations of pose tangent and lens; 0 where fixed. On real footage the truth
-    lies two to three times as far off."""
+    """(C, 6 + 4 + D) standard deviations of pose tangent and lens; 0 where fixed."""
     covariance: Tensor
-    """(C, 6 + 4 + D, 6 + 4 + D) of the same; rows of fixed parameters are 0."""
+    """(C, 6 + 4 + D, 6 + 4 + D) of the same, all cameras held together; terms that were given up are open."""
     iterations: int
     """Steps taken in all rounds."""
     converged: bool

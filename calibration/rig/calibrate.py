@@ -131,8 +131,9 @@ class RigCalibration:
     """Each camera's clock; the first camera's is the rig's."""
     covariance: Tensor
     """(C, 6 + 4 + D, 6 + 4 + D) of each camera's pose tangent (left, translation first, in its own frame
-    ``cam_from_world <- exp([rho, phi]) cam_from_world``) and lens (fx, fy, cx, cy, distortion); rows of
-    fixed parameters are 0. The truth lies two to three times as far off as this says."""
+    ``cam_from_world <- exp([rho, phi]) cam_from_world``) and lens (fx, fy, cx, cy, distortion), in the frame
+    in which all cameras stay best together; rows of fixed parameters are 0, terms that a lens gave up count
+    as unknown. Planted errors are as large as this says, those of real footage were two to three times."""
     residuals: Mapping[str, CameraResiduals]
     """Errors of the corners in shared views."""
     path: BoardPath

@@ -22,6 +22,7 @@ from calibration.rig.synthetic import (
     look_at_board,
     ring_of_cameras,
 )
+from calibration.timed.association import Shift
 
 BOARD = Board(columns=5, rows=7, square_m=0.1, marker_m=0.075)
 BUNDLE = BundleOptions(tolerance=1e-5, max_iterations=20)
@@ -115,6 +116,19 @@ def test_clips_that_started_at_other_times_are_put_right(scene: BoardScene) -> N
     for name, clock in found.clocks.items():
         assert clock.offset_s == pytest.approx(late.get(name, 0.0), abs=3e-3)
     assert worst(found.cameras, scene.cameras)[0] < 15.0  # 14 s without lens clips
+
+
+def test_a_shift_that_was_taken_for_the_next_frames_is_put_right(
+    scene: BoardScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boards put together from two instants are a bad start: the clock that comes out makes a good one."""
+    wrong = {name: Shift(1.2 / RATE_HZ if name == "cam3" else 0.0, 0.9, 0.9) for name in scene.cameras.names}
+    monkeypatch.setattr("calibration.rig.calibrate._shifts", lambda *_: wrong)
+    found = solve(scene)
+    for clock in found.clocks.values():
+        assert clock.offset_s == pytest.approx(0.0, abs=3e-3)
+        assert abs(clock.shift_s) < 0.5 / RATE_HZ
+    assert worst(found.cameras, scene.cameras)[0] < 15.0
 
 
 def test_lens_clips_make_it_better(scene: BoardScene) -> None:

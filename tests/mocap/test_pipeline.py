@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -245,11 +246,11 @@ def test_refinement_trusts_cameras_as_far_as_their_calibration_does(
     # Since then the world has been moved: that changes nothing about the cameras.
     centers = (scale * rig.centers_world + torch.tensor([1.0, -2.0, 0.0])).tolist()
     places = {
-        name: {"position_m": center, "pose_std_m": 0.003, "turn_std_deg": 0.07}
+        name: {"position_m": center, "pose_std_m": 0.002, "turn_std_deg": 0.04}
         for name, center in zip(rig.names, centers, strict=True)
     }
     session.save_calibration_report({"places": places})
-    asked: list[object] = []
+    asked: list[Any] = []
 
     def solve(*_: object, pose_std: object, **__: object) -> None:
         asked.append(pose_std)
@@ -258,5 +259,9 @@ def test_refinement_trusts_cameras_as_far_as_their_calibration_does(
     monkeypatch.setattr("mocap.refine_cameras.refine_from_take", solve)
     with pytest.raises(InputError, match="enough"):
         calibrate(session.root, refine_from=take.name)
-    std = (dict.fromkeys(rig.names, 0.003), dict.fromkeys(rig.names, 0.07))
-    assert asked == [std if known else None]
+    if known:
+        ((metres, degrees),) = asked
+        assert metres == pytest.approx(dict.fromkeys(rig.names, 0.005))
+        assert degrees == pytest.approx(dict.fromkeys(rig.names, 0.1))
+    else:
+        assert asked == [None]
