@@ -19,7 +19,7 @@ MAX_ROTATION_DEG = 0.3
 
 @pytest.fixture(scope="module")
 def studio() -> Studio:
-    return Studio(ring=ring_of(2), board=BoardSession(board=demo_board(), seconds=8.0, rate_hz=8.0))
+    return Studio(ring=ring_of(2), board=BoardSession(board=demo_board(), seconds=12.0, rate_hz=8.0))
 
 
 def test_two_cameras_are_found_in_the_boards_own_frame(studio, tmp_path) -> None:
