@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -20,8 +21,9 @@ from calibration.rig.extrinsics import PairAgreement, fit_boards
 from calibration.rig.held_out import HeldOut, Repeatability, compare_cameras, judge_cameras, pooled
 from calibration.rig.schur import POSE
 from calibration.rig.solve import Clockwork, Solved, batch_of, clock_parameters, instants, solve_rig
-from calibration.timed.association import Shift, associate, frame_step_s, shifts
+from calibration.timed.association import NEAR_STEPS, Shift, associate, frame_step_s, shifts
 from calibration.timed.clocks import CameraClock
+from calibration.timed.pose_links import pose_links
 from calibration.timed.problem import TimePrior
 from calibration.timed.shift_check import confirmed
 from calibration.timed.turning import clock_links
@@ -32,10 +34,12 @@ Size = tuple[int, int]
 
 BLOCK = 6
 """Neighbouring frames that stay together when footage is split: their errors are no strangers."""
-_LENS_VIEWS = 40
+_LENS_VIEWS = 100
 """Views of the shared clip that a lens's first solve is made of."""
 _LEAST_TRIAL = 10
 """Shared frames below which none is done without."""
+_SURE = 0.9
+"""Agreement of turning rates that needs no second opinion on a short shift."""
 _FAR_OFF = 1.5 / 1280.0
 """Error, in widths of the image, below which a dropped corner is the tail of the noise, no contradiction."""
 
@@ -219,7 +223,9 @@ def calibrate_rig(
         if not again or nearer == shift:
             break
         shift = nearer
-    trial = _halves(some, solve, final, board, work, options) if work and options.halves else None
+    trial = None
+    if work and options.halves:
+        trial = _halves(some, solve, final, board, work, options, _lens_halves(lenses, own, rig_views))
     single = _trial(rig_views, solve, board, chosen, options) if not work and options.halves else None
     clocks = {name: _clock(final, row, shift[name]) for row, name in enumerate(names)}
     time_s = _times(rig_views, clocks) if time_s is None else time_s
@@ -300,7 +306,12 @@ def _shifts(
     cameras = {name: lens.camera for name, lens in lenses.items()}
     links = clock_links(views, cameras, board, step_s, options.max_shift_s)
     links = confirmed(links, usable_views(views), batch_of(lenses), board, step_s)
-    return shifts(links, list(lenses), step_s)
+    # Where the turning alone is not sure, the board's places are asked as well: they know better.
+    sure = [link for link in links if link.agreement > _SURE and abs(link.lag_s) <= NEAR_STEPS * step_s]
+    asked = [pair for pair in combinations(lenses, 2) if pair not in {link.cameras for link in sure}]
+    placed = pose_links(views, cameras, board, step_s, options.max_shift_s, asked)
+    known = {link.cameras for link in placed}
+    return shifts([link for link in links if link.cameras not in known] + placed, list(lenses), step_s)
 
 
 def _nearer(shift: Mapping[str, Shift], final: Solved, limit_s: float) -> dict[str, Shift]:
@@ -412,6 +423,7 @@ def _halves(
     board: Board,
     work: Clockwork,
     options: RigOptions,
+    lenses: Sequence[Mapping[str, Intrinsics]],
 ) -> tuple[HeldOut, Repeatability] | None:
     """Each half of the blocks of frames solved for itself and judged by the other; None where too little.
 
@@ -427,7 +439,7 @@ def _halves(
         if len({view.frame for view in mine}) < BLOCK - 1:
             return None
         try:
-            one = solve(mine, options=quick)
+            one = solve(mine, lenses=lenses[half], options=quick)
         except CalibrationError:
             return None
         clock = one.timed.state.clock[:, 0].tolist() if one.timed else []
@@ -444,6 +456,22 @@ def _halves(
     # The halves do not share the final cameras' frame: points are taken from the first half's.
     xyz = _into(final.cameras, solved[0].cameras, xyz.flatten(0, 1))
     return pooled(judged), compare_cameras(solved[0].cameras, solved[1].cameras, xyz)
+
+
+def _lens_halves(
+    lenses: Mapping[str, Intrinsics], own: frozenset[str], views: Sequence[BoardView]
+) -> list[dict[str, Intrinsics]]:
+    """The lenses for each half of the blocks, without the views of the shared clip that are in the other."""
+    half = {(view.camera, view.time_s): (view.frame // BLOCK) % 2 for view in views}
+    return [
+        {
+            name: lens
+            if name in own
+            else replace(lens, views=tuple(v for v in lens.views if half[name, v.time_s] == part))
+            for name, lens in lenses.items()
+        }
+        for part in (0, 1)
+    ]
 
 
 def _into(one: Cameras, other: Cameras, xyz: Tensor) -> Tensor:

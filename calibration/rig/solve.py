@@ -14,6 +14,7 @@ from calibration.boards.selection import usable_views
 from calibration.cameras import Cameras
 from calibration.lenses.intrinsics import Intrinsics, adjust_lenses
 from calibration.lenses.models import give_up_folding
+from calibration.pnp import planar_poses
 from calibration.rig.bundle import Bundle, BundleOptions, build
 from calibration.rig.extrinsics import PairAgreement, first_poses
 from calibration.rig.observations import Noise
@@ -27,6 +28,10 @@ from calibration.timed.views import CameraViews
 
 _ROUGH = BundleOptions(tolerance=1e-5, max_iterations=25)
 """How the solve without time is done when one with time follows."""
+
+_MIRRORED = 10.0
+"""How much worse the mirrored pose of a board must fit for a view to speak of the lens by itself: near and
+tilted boards reach 100; of far ones, which reach 5, a dozen made a rig worse."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def solve_rig(
         prior=clockwork.prior,
     )
     timed = replace(timed, free=timed.free._replace(lens=free_lens))
-    timed = _with_lens_clips(timed, lenses, own, board, options)
+    timed = _with_lens_views(timed, lenses, own, board, options)
     found = adjust_timed(timed)
     while (bad := give_up_folding(found.state.cameras, timed.free.lens)) is not None:
         cameras, free = bad
@@ -145,26 +150,46 @@ def clock_parameters(found: TimedBundle, camera: int) -> tuple[Tensor, Tensor]:
     return found.state.clock[camera, [OFFSET, DRIFT, LINE]], std
 
 
-def _with_lens_clips(
+def _with_lens_views(
     timed: TimedProblem,
     lenses: Mapping[str, Intrinsics],
     own: frozenset[str],
     board: Board,
     options: BundleOptions,
 ) -> TimedProblem:
-    """The problem with the views of lens clips, each with the board pose that its own solve found."""
-    if not own:
-        return timed
-    mine = {name: lens for name, lens in lenses.items() if name in own}
+    """The problem with the views that speak of one lens alone, each with the pose that its own solve found.
+
+    They are those of lens clips, and those of the shared clip in which no other camera saw the board for
+    long: there the path would hang in the air, but no view reaches as far into the corners of the image.
+    """
     views: list[BoardView] = []
     poses: list[Tensor] = []
-    for lens in mine.values():
-        for view in lens.views:
-            poses.append(lens.bundle.world_from_board[lens.bundle.frames.index(view.frame)])
-            views.append(replace(view, frame=len(views)))
+    for (name, lens), some in zip(lenses.items(), timed.views, strict=True):
+        on_path = frozenset[float]() if name in own else frozenset(some.own_s.tolist())
+        extra = [view for view in lens.views if view.time_s not in on_path]
+        if name in own:
+            found = [lens.bundle.world_from_board[lens.bundle.frames.index(view.frame)] for view in extra]
+        else:
+            extra, found = _strong(extra, timed.start.cameras[[name]], board)
+        poses += found
+        views += [replace(view, frame=len(views) + n) for n, view in enumerate(extra)]
+    if not views:
+        return timed
     sigma = [lenses[name].bundle.noise.alone for name in timed.start.cameras.names]
     still = still_views(views, board, timed.start.cameras, sigma, options.huber_sigmas)
     return replace(timed, still=still, start=replace(timed.start, still=torch.stack(poses)))
+
+
+def _strong(
+    views: Sequence[BoardView], camera: Cameras, board: Board
+) -> tuple[list[BoardView], list[Tensor]]:
+    """The views whose perspective is strong, and the board's poses: others would bend the lens."""
+    kept = [
+        (view, poses[0].cam_from_board)
+        for view, poses in zip(views, planar_poses(views, camera, board), strict=True)
+        if len(poses) == 1 or (poses and poses[1].error_px > _MIRRORED * poses[0].error_px + 0.1)
+    ]
+    return [view for view, _ in kept], [pose for _, pose in kept]
 
 
 def _lens_frames(
@@ -201,7 +226,7 @@ def _as_bundle(found: TimedBundle, timed: TimedProblem, board: Board, covariance
     if timed.still is not None:
         still = timed.still
         error = torch.cat([error, found.still_error_px], 1)
-        fits = found.still_error_px.norm(dim=-1) < timed.options.reject_sigmas * still.sigma_px[:, None]
+        fits = found.still_error_px.norm(dim=-1) < timed.options.reject_sigmas * still.sigma_px
         used = torch.cat([used, still.use & fits], 1)
         shared = torch.cat([shared, torch.zeros_like(still.use)], 1)
     return Bundle(

@@ -29,7 +29,7 @@ class StillViews:
     use: Tensor
     """(C, N) bool, corners that count."""
     sigma_px: Tensor
-    """(C,) standard deviation of a coordinate, by camera."""
+    """(C, N) standard deviation of a coordinate."""
     huber_sigmas: float
     """Errors beyond this many standard deviations pull with constant force."""
 
@@ -41,7 +41,7 @@ class StillViews:
 
     def cost(self, cameras: Cameras, cam_from_board: Tensor) -> Tensor:
         """What all corners cost."""
-        error = self.errors(cameras, cam_from_board).norm(dim=-1) / self.sigma_px[:, None]
+        error = self.errors(cameras, cam_from_board).norm(dim=-1) / self.sigma_px
         error = torch.where(torch.isfinite(error), error, _MISSED_SIGMAS)
         knee = self.huber_sigmas
         return torch.where(error <= knee, 0.5 * error.square(), knee * (error - 0.5 * knee))[self.use].sum()
@@ -49,9 +49,9 @@ class StillViews:
     def equations(self, cameras: Cameras, cam_from_board: Tensor) -> LensEquations:
         """Normal equations of lenses and board poses."""
         at = linearise(_at_origin(cameras), cam_from_board, self.seen)
-        size = at.error_px.norm(dim=-1) / self.sigma_px[:, None]
+        size = at.error_px.norm(dim=-1) / self.sigma_px
         weight = torch.clamp(self.huber_sigmas / size.clamp(min=1e-12), max=1.0)
-        weight = torch.where(at.valid & self.use, weight / self.sigma_px[:, None].square(), 0.0)
+        weight = torch.where(at.valid & self.use, weight / self.sigma_px.square(), 0.0)
         return LensEquations(normal_equations(at, weight, self.seen.rows, len(cam_from_board)))
 
 
@@ -97,9 +97,25 @@ class LensEquations:
 def still_views(
     views: Sequence[BoardView], board: Board, cameras: Cameras, sigma_px: Sequence[float], huber: float
 ) -> StillViews:
-    """Put lens clips' views together; their frame numbers must all differ."""
+    """Put lens clips' views together; their frame numbers must all differ.
+
+    Args:
+        views: what the cameras saw.
+        board: the board.
+        cameras: their names count.
+        sigma_px: typical standard deviation of a coordinate, by camera; within a camera they differ as the
+            detector expects.
+        huber: errors beyond this many standard deviations pull with constant force.
+    """
     seen = collect(views, board, cameras.names)
-    return StillViews(seen, seen.seen, torch.tensor(list(sigma_px), dtype=torch.float64), huber)
+    sigma = torch.ones(seen.seen.shape, dtype=torch.float64)
+    for row, (name, typical) in enumerate(zip(cameras.names, sigma_px, strict=True)):
+        own = [view for view in views if view.camera == name]
+        if own and all(view.sigma_px is not None for view in own):
+            expected = torch.cat([view.sigma_px for view in own if view.sigma_px is not None])
+            sigma[row, : len(expected)] = expected / expected.median()
+        sigma[row] *= typical
+    return StillViews(seen, seen.seen, sigma, huber)
 
 
 def _at_origin(cameras: Cameras) -> Cameras:

@@ -25,7 +25,7 @@ class BoardSession:
 
     board: Board = field(default_factory=Board)
     """The printed board."""
-    seconds: float = 16.0
+    seconds: float = 24.0
     """Length of the clip."""
     rate_hz: float = 10.0
     """Frames a second."""
@@ -78,7 +78,7 @@ def _smooth_path(session: BoardSession, cameras: Cameras) -> tuple[FloatArray, F
     # A long way takes longer, but even a mere tilt takes its time.
     effort = np.cumsum(0.6 + np.linalg.norm(np.diff(middles, axis=0), axis=-1))
     at = np.concatenate([[0.0, session.rest_s], session.rest_s + span * effort / effort[-1]])
-    at[1] = max(at[1], 1e-3)
+    at[1], at[-1] = max(at[1], 1e-3), session.seconds  # sums of parts may end a hair before
     middles = np.concatenate([middles[:1], middles])
     turns = Rotation.concatenate([turns[:1], turns])
     grid = np.linspace(0, session.seconds, int(session.seconds * 60) + 1)
@@ -134,12 +134,20 @@ def _stage(cameras: Cameras) -> FloatArray:
 
 
 _NEAR = (
-    (0.85, -0.34, 0.15, (0.0, 48.0), 0.0),
-    (1.0, 0.34, 0.10, (-46.0, 0.0), 90.0),
-    (0.9, 0.0, -0.15, (46.0, 0.0), 45.0),
-    (0.95, 0.0, 0.05, (0.0, -48.0), -45.0),
+    (0.85, -0.36, 0.16, (0.0, 45.0), 0.0),
+    (0.95, 0.36, 0.12, (-42.0, 0.0), 90.0),
+    (0.85, 0.30, -0.16, (0.0, -45.0), 180.0),
+    (0.95, -0.30, -0.12, (42.0, 0.0), 250.0),
 )
 """Near showings: distance as a factor, place right and up in the picture (tangents), tilts, roll, degrees."""
+_BETWEEN = (
+    (0.75, 0.40, 0.6, (10.0, -14.0), 20.0),
+    (0.30, 1.00, 1.2, (-14.0, 8.0), -60.0),
+    (0.55, 0.70, 2.5, (8.0, 16.0), 100.0),
+    (0.10, 0.45, 9.0, (-12.0, -10.0), 170.0),
+)
+"""Showings to several: part of the way from the middle of the stage to between two cameras, height, how far
+above these two it faces, tilts, roll. Facing up it is seen by all."""
 
 
 def _to_one(
@@ -165,13 +173,14 @@ def _to_one(
 def _to_two(
     center: FloatArray, following: FloatArray, stage: FloatArray, rng: np.random.Generator
 ) -> list[_Showing]:
-    """Shown to two neighbours at once, twice: facing up between them, first low, then higher."""
+    """Shown to two neighbours at once and to those beyond: near and far, low and high, facing up."""
     between = (center + following) / 2
     showings: list[_Showing] = []
-    for share, height in ((0.35, 0.5), (0.0, 1.1)):
+    for share, height, above, tilt, roll in _BETWEEN:
         middle = np.array([*(stage + share * (between[:2] - stage)), height + rng.uniform(-0.1, 0.1)])
-        tilt = tuple(rng.uniform(-18, 18, 2))
-        showings.append(_Showing(middle, between + np.array([0.0, 0.0, 0.25]), tilt, rng.uniform(-35, 35)))
+        about_x, about_y, about_z = np.array([*tilt, roll]) + rng.uniform(-8, 8, 3)
+        toward = between + np.array([0.0, 0.0, above])
+        showings.append(_Showing(middle, toward, (about_x, about_y), about_z))
     return showings
 
 

@@ -65,7 +65,7 @@ def demo_studio(
     """What the demo films; the lenses show the same at any size of the pictures."""
     return Studio(
         ring=ring_of(cameras, size_px=size_px, seed=seed),
-        board=BoardSession(board=demo_board(), seconds=4.0 * cameras, seed=seed),
+        board=BoardSession(board=demo_board(), seconds=6.0 * cameras, seed=seed),
         performers=(Performer(seed=seed),),
         seconds=seconds,
         seed=seed,

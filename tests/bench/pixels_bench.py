@@ -68,7 +68,7 @@ def _studio(seed: int, cameras: int, *, seconds: float, people: int = 1, **dance
     return Studio(
         ring=ring_of(cameras, seed=seed),
         room=draw_room(rng),
-        board=BoardSession(board=demo_board(), seconds=4.0 * cameras, seed=seed),
+        board=BoardSession(board=demo_board(), seconds=6.0 * cameras, seed=seed),
         performers=performers,
         seconds=seconds,
         seed=seed,
