@@ -17,6 +17,8 @@ _NO_DAMPING = 1e-6
 """Of a motion, where frames hold each other, this much neither slows a solve nor narrows a posterior."""
 _LESS, _MORE = 1 / 3, 100.0
 """By how much damping falls after a good step, and rises where the shortened one fails as well."""
+_IDLE = 0.3
+"""Share of the least promise that a whole step has to gain, else it is the last."""
 _SHORTEST, _LONGEST = 0.1, 0.5
 """Of a step that raises the cost, the share that is tried next."""
 _SMALL_STEP = 1e-4
@@ -57,8 +59,7 @@ def solve(
         problem: terms and prior.
         state: where to start.
         max_iterations: most linear solves.
-        least_gain: an iteration that promises to lower the cost by less than this share is the last; so is
-            one that does lower it, but by less.
+        least_gain: an iteration that promises to lower the cost by less than this share is the last.
         progress: told the iterations.
 
     Raises:
@@ -80,8 +81,9 @@ def solve(
         if better is not None:
             sweep = better
             history.append(sweep.cost)
-            if damping <= before.damping and before.cost - sweep.cost <= least_gain * sweep.cost:
-                why = "converged"  # whatever is promised, whole steps gain next to nothing
+            gained = before.cost - sweep.cost
+            if damping <= before.damping and gained <= _IDLE * least_gain * sweep.cost:
+                why = "converged"  # whatever is promised
                 break
         elif damping > _LARGEST_DAMPING:
             why = "stuck"

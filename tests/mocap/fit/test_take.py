@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mocap.fit import fit, sweep
+from mocap.fit import fit, sweep, take
 from mocap.fit.state import State, between
 from mocap.settings import FitSettings
 from rigs.body import Body
@@ -20,6 +20,17 @@ def test_a_take_in_runs_has_the_same_answer(body: Body, make_truth, monkeypatch:
     runs = fit(truth.points, body, settings=SETTINGS)[0][0]
     assert np.abs(runs.joints - whole.joints).max() < 1e-6
     assert np.abs(runs.joint_std - whole.joint_std).max() < 1e-8
+
+
+def test_a_long_take_tells_its_shape_from_stretches(
+    body: Body, make_truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = make_truth(90, noise_m=0.005)
+    whole = truth.limb_error_mm(body, fit(truth.points, body, settings=SETTINGS)[0][0].joints).mean()
+    monkeypatch.setattr(take, "_MOST_KEYS", 15)
+    monkeypatch.setattr(take, "_STRETCH", 5)
+    motion = fit(truth.points, body, settings=SETTINGS)[0][0]
+    assert truth.limb_error_mm(body, motion.joints).mean() < whole + 1.5
 
 
 def test_frames_between_are_on_the_way() -> None:
