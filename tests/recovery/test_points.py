@@ -89,14 +89,14 @@ def test_a_camera_that_is_wrong_for_a_second(cameras: int, frames: int) -> None:
 def test_fewer_cameras_err_more_and_say_so() -> None:
     """8, 6, 4, 3 and 2 cameras: errors grow, and the told deviations with them."""
     last = 0.0
-    for count, limit_mm in ((8, 1.8), (6, 2.3), (4, 2.8), (3, 4.5), (2, 12.0)):
+    for count, limit_mm in ((8, 1.8), (6, 2.3), (4, 2.8), (3, 3.3), (2, 8.0)):
         made = scene.make_scene(count, 600, seed=214, swaps=0.0)
         points, error_mm, ratio = solve(made)
         assert last < error_mm < limit_mm
         known = np.isfinite(ratio)
         assert known.mean() > 0.95
-        assert (ratio[known] < 1).mean() > 0.55
-        assert (ratio[known] < 2).mean() > 0.85
+        assert 0.60 < (ratio[known] < 1).mean() < 0.76
+        assert 0.90 < (ratio[known] < 2).mean() < 0.98
         last = error_mm
         assert points.num_views.max() <= count
 
