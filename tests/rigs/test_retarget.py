@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from exporters.rigged import performance_of
+from rigs.errors import RigError
 from rigs.retarget import Performance, Retargeted, retarget
 from rigs.rig import FileRig, Rig, load_rig
 from rigs.rig_names import available_rigs
@@ -87,7 +89,9 @@ def test_there_and_back(rig: str, walk: Performance) -> None:
     for index, joint in enumerate(again.target.joints):
         if joint.ours in back.names:
             turn = np.swapaxes(walk.turn_of(joint.ours), -1, -2) @ again.turn[:, index]
-            assert np.rad2deg(Rotation.from_matrix(turn).magnitude()).max() < 0.01, joint.ours
+            assert np.rad2deg(Rotation.from_matrix(turn).magnitude()).max() < 0.05, (
+                joint.ours
+            )  # soles come up to the floor
 
 
 def performance_from(result: Retargeted, source: Performance) -> Performance:
@@ -233,3 +237,11 @@ def test_one_frame(walk: Performance) -> None:
     one = Performance(walk.names, walk.rest_xyz, walk.turn[:1], walk.xyz[:1], walk.rate_hz)
     for rig in (load_rig("unreal").with_options(root_motion="ground"), giant()):
         assert np.isfinite(retarget(one, rig).xyz).all()
+
+
+def test_legs_without_length_are_refused(walk: Performance) -> None:
+    rig = giant()
+    assert rig.own is not None
+    flat = replace(rig, own=replace(rig.own, rest_xyz=np.zeros_like(rig.own.rest_xyz)))
+    with pytest.raises(RigError, match="the legs of rig giant have no length"):
+        retarget(walk, flat)
