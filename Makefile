@@ -4,6 +4,7 @@
 # make footage runs the chain on the real recordings that MOCAP_TEST_DATA points to
 # make endurance kills runs, and feeds ten minutes of footage
 # make recovery looks for planted truths: rigs, walks, bodies
+# make retarget puts real motions on other rigs and prints what they keep
 # make bench   measures speed and accuracy beside other tools
 # make offsets learns where a detector puts its keypoints, in the virtual studio
 
@@ -13,7 +14,7 @@ DEMO ?= demo
 # The floating-point threads of every test process together should not exceed the cores.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: install demo test lint types unit clients footage endurance recovery bench offsets clean
+.PHONY: install demo test lint types unit clients footage endurance recovery retarget bench offsets clean
 
 install: .venv/installed
 
@@ -48,6 +49,9 @@ endurance: install
 
 recovery: install
 	$(TEST_ENV) $(BIN)/python -m pytest tests/recovery -n 2 --dist worksteal -m slow
+
+retarget: install
+	$(TEST_ENV) $(BIN)/python -m pytest tests/recovery/test_retargeting.py -m slow -s
 
 bench: install
 	bash tests/bench/install.sh

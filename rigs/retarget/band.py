@@ -27,9 +27,11 @@ class Band:
         return band
 
     def add_rows(self, rows: FloatArray, errors: FloatArray) -> None:
-        """Equations (T, r, n) within frames, with errors (T, r)."""
-        self.own += np.swapaxes(rows, 1, 2) @ rows
-        self.slope += (np.swapaxes(rows, 1, 2) @ errors[..., None])[..., 0]
+        """Equations (T, r, n) within frames, with errors (T, r); frames without any cost nothing."""
+        at = np.flatnonzero(rows.any((1, 2)))
+        back = np.swapaxes(rows[at], 1, 2)
+        self.own[at] += back @ rows[at]
+        self.slope[at] += (back @ errors[at, :, None])[..., 0]
 
     def add_steps(self, weight: FloatArray, rows: FloatArray, errors: FloatArray) -> None:
         """Differences between frames: (T - 1, 1, 1) weights, (T, r, n) rows, (T - 1, r) weighted errors."""

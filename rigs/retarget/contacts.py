@@ -90,10 +90,11 @@ def marks(target: Target, source: Performance) -> list[Mark]:
             loose = 0.0 if sole else _LOOSE_M
             is_low = here[:, 2] < _LYING_M
             found.append(Mark(index, arm, stands, target.scale * height, least, is_low, loose))
-    never = np.zeros(len(source.turn), dtype=bool)
+    never, nowhere = np.zeros(len(source.turn), dtype=bool), np.zeros(len(source.turn))
     for index, joint in enumerate(target.joints):
-        if joint.ours in source.names and joint.ours.partition("_")[2] not in _OF_SPOTS:
-            height = source.place(joint.ours)[:, 2]
+        known, part = joint.ours in source.names, joint.ours.partition("_")[2]
+        if part not in _OF_SPOTS and (known or part == "hand"):
+            height = source.place(joint.ours)[:, 2] if known else nowhere
             least = _least(target, height, _LYING_M)
             found.append(Mark(index, np.zeros(3), never, least, least, height < _LYING_M))
     return found

@@ -86,6 +86,7 @@ class Figure:
         self._offsets = target.offsets
         self.turn, self.xyz = self._first, place_joints(target, self._first, pelvis_xyz)
         self._vectors: dict[int, FloatArray] = {}
+        self._known: dict[int, FloatArray] = {}
 
     def cut(self, frames: slice) -> Figure:
         """Some of the frames as they were at first."""
@@ -98,7 +99,7 @@ class Figure:
         """Take a state (T, 1 + P, 3): metres of travel, then the parts' rotation vectors in the world."""
         from scipy.spatial.transform import Rotation
 
-        self.turn, self._vectors = self._first.copy(), {}
+        self.turn, self._vectors, self._known = self._first.copy(), {}, {}
         for joint in np.flatnonzero(self.shares.any(1)):
             vector = np.einsum("p,tpc->tc", self.shares[joint], state[:, 1:])
             self._vectors[int(joint)] = vector
@@ -111,28 +112,37 @@ class Figure:
 
     def slopes(self, joint: int, arm: FloatArray, parts: Sequence[int]) -> FloatArray:
         """(T, 3, 3 + 3 p) how a point moves with the travel and with the vectors of some parts."""
-        found = np.zeros((len(self.xyz), 3, 1 + len(parts), 3))
-        found[:, :, 0] = np.eye(3)
-        run, carrier = self.turn[:, joint] @ arm, joint
-        while carrier >= 0:
-            if carrier in self._vectors:
-                slope = _cross(run) @ self._jacobian(carrier)
-                for column, part in enumerate(parts, start=1):
-                    if self.shares[carrier, part]:
-                        found[:, :, column] -= self.shares[carrier, part] * slope
-            if carrier == self._pelvis:
-                break
-            parent = self.target.joints[carrier].parent
-            run, carrier = self.turn[:, parent] @ self._offsets[carrier], parent
-        return found.reshape(len(self.xyz), 3, -1)
+        found = self._joint_slopes(joint)
+        if arm.any():
+            found = found + self._carried(joint, self.turn[:, joint] @ arm)
+        chosen = found[:, :, [0, *(1 + part for part in parts)]]
+        return chosen.reshape(len(self.xyz), 3, -1)
 
-    def _jacobian(self, joint: int) -> FloatArray:
-        """(T, 3, 3) how a joint turns in the world with the rotation vector that turns it."""
+    def _joint_slopes(self, joint: int) -> FloatArray:
+        """(T, 3, 1 + P, 3) how a joint's place moves: as the one above does, and what that one carries."""
+        if joint not in self._known:
+            if joint == self._pelvis:
+                found = np.zeros((len(self.xyz), 3, 1 + len(PARTS), 3))
+                found[:, :, 0] = np.eye(3)
+            else:
+                parent = self.target.joints[joint].parent
+                bone = self.turn[:, parent] @ self._offsets[joint]
+                found = self._joint_slopes(parent) + self._carried(parent, bone)
+            self._known[joint] = found
+        return self._known[joint]
+
+    def _carried(self, joint: int, run: FloatArray) -> FloatArray:
+        """(T, 3, 1 + P, 3) how the end of what a joint carries, (T, 3) metres long, moves against it."""
         import torch
 
         from rigs.kinematics import left_jacobian
 
-        return left_jacobian(torch.from_numpy(self._vectors[joint])).numpy()
+        found = np.zeros((len(run), 3, 1 + len(PARTS), 3))
+        if joint in self._vectors:
+            slope = -_cross(run) @ left_jacobian(torch.from_numpy(self._vectors[joint])).numpy()
+            for part in np.flatnonzero(self.shares[joint]):
+                found[:, :, 1 + part] = self.shares[joint, part] * slope
+        return found
 
 
 def _cross(vector: FloatArray) -> FloatArray:

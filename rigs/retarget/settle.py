@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float64]
 
 _TRAVEL: Final = (1.0, 6.0)
 """Metres from where scaling puts the pelvis and m/s² of change, standard deviations on a person's scale."""
-_TRUNK_DEG, _LIMB_DEG, _END_DEG = (4.0, 400.0), (0.15, 15.0), (6.0, 800.0)
+_TRUNK_DEG, _LIMB_DEG, _END_DEG = (4.0, 400.0), (0.15, 15.0), (12.0, 1600.0)
 """Degrees, and degrees/s², that pelvis and chest, the limbs' bones, feet and hands turn besides."""
 _SIZES: Final = {
     **dict.fromkeys(("pelvis", "chest"), _TRUNK_DEG),
@@ -43,14 +43,14 @@ _ROUNDS, _DONE_M = 15, 2e-4
 """Most steps, and the change of places that is none."""
 _HALVINGS = 5
 """Times that a step which makes things worse is cut in half."""
-_TRIES = 4
+_TRIES = 10
 """Times that what a step would put under the floor is held above it, and the step taken anew."""
 _LARGEST_RAD = 0.35
 """Most that a part turns in one step."""
 _CAUTION_RAD = 0.1
 """Deviation of what a part turns in the first step: keeps bones that point straight down from swinging
-about; each step that makes things better allows more."""
-_BOLDER = 1.6
+about; each step that makes things better allows more, each that cannot less."""
+_BOLDER, _SHYER = 1.6, 0.2
 _HIGH_M = 0.25
 """A point that stays this far above what it must not fall below takes no part."""
 _WINDOW_S, _AHEAD_S = 20.0, 4.0
@@ -153,7 +153,7 @@ class _Window:
         return self.state
 
     def _descend(self) -> float:
-        """Take a step that makes things better; metres that the joint which moves furthest has moved."""
+        """Take a step that makes things better; metres that the furthest joint moved, infinite if none."""
         state, before, cost = self.state, self.figure.xyz, self._cost()
         change = self._step().reshape(self.num_frames, -1, 3)
         turned = np.linalg.norm(change[:, 1:], axis=-1, keepdims=True)
@@ -168,7 +168,8 @@ class _Window:
             change *= 0.5
         self.state = state
         self.figure.pose(state)
-        return 0.0
+        self.caution_rad *= _SHYER
+        return np.inf
 
     def _cost(self) -> float:
         """What the equations leave, squared."""

@@ -102,7 +102,13 @@ def fit_target(rig: Rig, source: Performance) -> Target:
         target = Target(joints, rest_xyz, np.tile(np.eye(3), (len(joints), 1, 1)), {}, 1.0, fitted=True)
         target = _arms_down(target, np.deg2rad(rig.arms_down_deg))
         target = replace(target, frames=_frames(rig, target))
-    scale = 1.0 if target.fitted else _leg_length(target) / _source_leg(source)
+    scale = 1.0
+    if not target.fitted:
+        legs = _leg_length(target), _source_leg(source)
+        if min(legs) < _SHORTEST_M:
+            whose = f"rig {rig.name}" if legs[0] < _SHORTEST_M else "the performer"
+            raise RigError(f"the legs of {whose} have no length at rest; name the joints that are meant")
+        scale = legs[0] / legs[1]
     return replace(target, align=_alignment(target, source), scale=scale)
 
 

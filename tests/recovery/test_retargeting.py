@@ -103,7 +103,10 @@ def test_on_a_character(name: str, rig: str) -> None:
     say(f"{name} -> {rig}", found)
     assert found.slip_mm < 3.0
     assert found.under_mm < 3.0
-    assert found.mean_deg < 0.1
+    assert found.free_deg < 0.5
+    assert (
+        found.mean_deg < 0.2
+    )  # where knees, hands and feet stand at once, a limb gives way by a degree or two
 
 
 @pytest.mark.parametrize("name", CLIPS)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from exporters.rigged import performance_of
+from rigs.errors import RigError
 from rigs.retarget import Performance, Retargeted, retarget
 from rigs.rig import FileRig, Rig, load_rig
 from rigs.rig_names import available_rigs
@@ -85,7 +89,9 @@ def test_there_and_back(rig: str, walk: Performance) -> None:
     for index, joint in enumerate(again.target.joints):
         if joint.ours in back.names:
             turn = np.swapaxes(walk.turn_of(joint.ours), -1, -2) @ again.turn[:, index]
-            assert np.rad2deg(Rotation.from_matrix(turn).magnitude()).max() < 0.01, joint.ours
+            assert np.rad2deg(Rotation.from_matrix(turn).magnitude()).max() < 0.05, (
+                joint.ours
+            )  # soles come up to the floor
 
 
 def performance_from(result: Retargeted, source: Performance) -> Performance:
@@ -110,11 +116,13 @@ def test_twist_is_shared_out_and_keeps_the_place(walk: Performance) -> None:
     assert np.allclose(result.turn[:, twist], walk.turn_of("right_shoulder"), atol=1e-12)
 
 
-def test_an_own_rig_in_an_a_pose_with_contacts() -> None:
-    """Feet that stand stay, nothing goes through the floor, limbs keep their directions."""
+@pytest.mark.parametrize("window_s", [20.0, 1.0])
+def test_an_own_rig_in_an_a_pose_with_contacts(window_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Feet that stand stay, nothing goes through the floor, limbs keep their directions; in windows too."""
+    monkeypatch.setattr(import_module("rigs.retarget.settle"), "_WINDOW_S", window_s)
     source = stepping()
     result = retarget(source, giant(shank=1.15))
-    assert direction_errors_deg(source, result).max() < 0.5
+    assert direction_errors_deg(source, result).max() < 0.1
     for side in ("left", "right"):
         ankle = result.xyz[:, result.target.index(f"{side}_ankle") or 0]
         stands = source.contacts[f"{side}_heel"] > 0.5
@@ -122,9 +130,9 @@ def test_an_own_rig_in_an_a_pose_with_contacts() -> None:
         slips = [
             np.linalg.norm(np.ptp(ankle[a:b], axis=0)) for a, b in zip(edges[::2], edges[1::2], strict=True)
         ]
-        assert max(slips) < 0.003, slips
+        assert max(slips) < 0.0005, slips
         sole = ankle[:, 2] - result.target.rest_xyz[result.target.index(f"{side}_ankle") or 0, 1]
-        assert sole.min() > -0.003
+        assert sole.min() > -0.0005
 
 
 def stepping() -> Performance:
@@ -229,3 +237,11 @@ def test_one_frame(walk: Performance) -> None:
     one = Performance(walk.names, walk.rest_xyz, walk.turn[:1], walk.xyz[:1], walk.rate_hz)
     for rig in (load_rig("unreal").with_options(root_motion="ground"), giant()):
         assert np.isfinite(retarget(one, rig).xyz).all()
+
+
+def test_legs_without_length_are_refused(walk: Performance) -> None:
+    rig = giant()
+    assert rig.own is not None
+    flat = replace(rig, own=replace(rig.own, rest_xyz=np.zeros_like(rig.own.rest_xyz)))
+    with pytest.raises(RigError, match="the legs of rig giant have no length"):
+        retarget(walk, flat)
