@@ -57,7 +57,9 @@ function play({ scene, clip }) {
 	scene.updateMatrixWorld(true);
 	const rest = bones.flatMap(rows);
 	// Files may leave out keys; two that follow each other tell the frames' distance.
-	const gaps = clip.tracks.flatMap(({ times }) => Array.from(times.slice(1), (time, index) => time - times[index]));
+	const gaps = clip.tracks
+		.flatMap(({ times }) => Array.from(times.slice(1), (time, index) => time - times[index]))
+		.filter((gap) => gap > 1e-5);
 	const count = gaps.length ? Math.round(clip.duration / gaps.reduce((a, b) => Math.min(a, b))) + 1 : 1;
 	const wanted = new Set([0, Math.floor((count - 1) / 2), count - 1]);
 	const places = [];
