@@ -35,14 +35,6 @@ def one_thread() -> Generator[None]:
         torch.set_num_threads(before)
 
 
-def side_by_side(first: Callable[[], A], second: Callable[[], A]) -> tuple[A, A]:
-    """Run two tasks at once and return what they return; for work that numpy does outside Python's lock."""
-    with ThreadPoolExecutor(1) as pool:
-        started = pool.submit(first)
-        ended = second()
-        return started.result(), ended
-
-
 def in_order(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     """Results of ``work`` for each item, in order; threads work on the next ones while a result is used.
 
@@ -64,6 +56,12 @@ def in_order(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def side_by_side(first: Callable[[], A], second: Callable[[], A]) -> tuple[A, A]:
+    """Two tasks at once, and what they return."""
+    one, two = in_order(lambda task: task(), (first, second))
+    return one, two
 
 
 def reuse_memory() -> None:

@@ -29,6 +29,8 @@ from calibration.timed.views import CameraViews
 _ROUGH = BundleOptions(tolerance=1e-5, max_iterations=25)
 """How the solve without time is done when one with time follows."""
 
+_ROLLING_S = 4e-6
+"""Line delay from which a shutter counts as rolling, seconds a row: those of phones take 10 to 30 µs."""
 _MIRRORED = 10.0
 """How much worse the mirrored pose of a board must fit for a view to speak of the lens by itself: near and
 tilted boards reach 100; of far ones, which reach 5, a dozen made a rig worse."""
@@ -111,8 +113,12 @@ def solve_rig(
         prior=clockwork.prior,
     )
     timed = replace(timed, free=timed.free._replace(lens=free_lens))
-    timed = _with_lens_views(timed, lenses, own, board, options)
+    timed = _with_lens_views(timed, lenses, own, board, options, still=frozenset(lenses))
     found = adjust_timed(timed)
+    if rolling := _rolling(found):
+        timed = replace(timed, start=found.state, rounds=2)
+        timed = _with_lens_views(timed, lenses, own, board, options, still=frozenset(lenses) - rolling)
+        found = adjust_timed(timed)
     while (bad := give_up_folding(found.state.cameras, timed.free.lens)) is not None:
         cameras, free = bad
         start_again = replace(found.state, cameras=cameras)
@@ -150,17 +156,31 @@ def clock_parameters(found: TimedBundle, camera: int) -> tuple[Tensor, Tensor]:
     return found.state.clock[camera, [OFFSET, DRIFT, LINE]], std
 
 
+def _rolling(found: TimedBundle) -> frozenset[str]:
+    """Cameras whose shutter takes its time."""
+    rolling: list[str] = []
+    for row, name in enumerate(found.state.cameras.names):
+        clock, std = clock_parameters(found, row)
+        if abs(float(clock[2])) > max(_ROLLING_S, 3.0 * float(std[2])):
+            rolling.append(name)
+    return frozenset(rolling)
+
+
 def _with_lens_views(
     timed: TimedProblem,
     lenses: Mapping[str, Intrinsics],
     own: frozenset[str],
     board: Board,
     options: BundleOptions,
+    *,
+    still: frozenset[str],
 ) -> TimedProblem:
     """The problem with the views that speak of one lens alone, each with the pose that its own solve found.
 
     They are those of lens clips, and those of the shared clip in which no other camera saw the board for
     long: there the path would hang in the air, but no view reaches as far into the corners of the image.
+    Only cameras in ``still`` have the latter: a rolling shutter bends a carried board, and without a path
+    nothing says how far.
     """
     views: list[BoardView] = []
     poses: list[Tensor] = []
@@ -169,15 +189,17 @@ def _with_lens_views(
         extra = [view for view in lens.views if view.time_s not in on_path]
         if name in own:
             found = [lens.bundle.world_from_board[lens.bundle.frames.index(view.frame)] for view in extra]
-        else:
+        elif name in still:
             extra, found = _strong(extra, timed.start.cameras[[name]], board)
+        else:
+            extra, found = [], []
         poses += found
         views += [replace(view, frame=len(views) + n) for n, view in enumerate(extra)]
     if not views:
-        return timed
+        return replace(timed, still=None, start=replace(timed.start, still=timed.start.still[:0]))
     sigma = [lenses[name].bundle.noise.alone for name in timed.start.cameras.names]
-    still = still_views(views, board, timed.start.cameras, sigma, options.huber_sigmas)
-    return replace(timed, still=still, start=replace(timed.start, still=torch.stack(poses)))
+    clips = still_views(views, board, timed.start.cameras, sigma, options.huber_sigmas)
+    return replace(timed, still=clips, start=replace(timed.start, still=torch.stack(poses)))
 
 
 def _strong(

@@ -76,12 +76,13 @@ def confirmed(
     poses = {name: _posed(views, name, lenses, board) for name in lenses.names}
     kept: list[ClockLink] = []
     for link in links:
-        if abs(link.lag_s) <= NEAR_STEPS * step_s:
-            kept.append(link)
-            continue
         first, second = (poses[name] for name in link.cameras)
         relation = partial(_relation, first, second, step_s=step_s)
         own = relation(link.lag_s)
+        as_said = replace(link, rival=0.0) if own.merit > 0.0 and own.agreement >= _SURE else link
+        if abs(link.lag_s) <= NEAR_STEPS * step_s:
+            kept.append(as_said)
+            continue
         tried = {lag: relation(lag) for lag in (0.0, *link.others)} if own.agreement < _SURE else {}
         best = max(tried, key=lambda lag: tried[lag].merit, default=0.0)
         if tried and tried[best].merit > own.merit:
@@ -91,7 +92,7 @@ def confirmed(
             agreed, at_zero = tried[best].agreement, tried[0.0].agreement
             kept.append(replace(link, lag_s=best, agreement=agreed, rival=0.0, at_zero=at_zero))
         elif own.merit > 0.0:
-            kept.append(replace(link, rival=0.0) if own.agreement >= _SURE else link)
+            kept.append(as_said)
     return kept
 
 

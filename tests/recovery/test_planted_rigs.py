@@ -95,7 +95,7 @@ LOOSE = FreeRun(
 QUICK = {
     "ring of 4": Scenario(lambda: ring_of_cameras(4), lambda: ring_path(40.0), 10.0, 0.4),
     "free running": Scenario(
-        lambda: ring_of_cameras(4), lambda: ring_path(40.0), 10.0, 0.4, run=LOOSE, ms=2.0
+        lambda: ring_of_cameras(4), lambda: ring_path(40.0), 10.0, 0.3, run=LOOSE, ms=2.0
     ),
 }
 SLOW = {
