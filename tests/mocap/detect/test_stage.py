@@ -257,8 +257,10 @@ def test_a_worker_that_dies_gives_one_clear_line(
 
 
 RUN = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
 import numpy as np
 from mocap.detect import detect
 from mocap.settings import DetectSettings
