@@ -31,9 +31,7 @@ def distort(xy: Tensor, k: Tensor) -> Tensor:
 def distort_slope(xy: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
     """Distort, and say how the result changes with the point: the first two of ``distort_jacobian``."""
     scale, bend, _, _ = _scale(xy.square().sum(-1), k)
-    identity = torch.eye(2, dtype=xy.dtype, device=xy.device)
-    d_xy = scale[..., None, None] * identity + bend[..., None, None] * xy[..., :, None] * xy[..., None, :]
-    return xy * scale[..., None], d_xy
+    return xy * scale[..., None], _d_point(xy, scale, bend)
 
 
 def distort_jacobian(xy: Tensor, k: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -47,13 +45,18 @@ def distort_jacobian(xy: Tensor, k: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (..., C, N, 2) distorted points, (..., C, N, 2, 2) their derivative by the point and
         (..., C, N, 2, D) by the coefficients (zero after the fourth).
     """
-    bent, d_xy = distort_slope(xy, k)
-    _, _, per_radius, theta2 = _scale(xy.square().sum(-1), k)
+    scale, bend, per_radius, theta2 = _scale(xy.square().sum(-1), k)
     powers = per_radius[..., None] * torch.stack([theta2**i for i in (1, 2, 3, 4)], -1)
     d_k = xy[..., :, None] * powers[..., None, :]
     if k.shape[-1] > 4:
         d_k = torch.cat((d_k, d_k.new_zeros(*xy.shape, k.shape[-1] - 4)), -1)
-    return bent, d_xy, d_k
+    return xy * scale[..., None], _d_point(xy, scale, bend), d_k
+
+
+def _d_point(xy: Tensor, scale: Tensor, bend: Tensor) -> Tensor:
+    """(..., C, N, 2, 2) derivative of the distorted point by the point, from ``_scale``."""
+    identity = torch.eye(2, dtype=xy.dtype, device=xy.device)
+    return scale[..., None, None] * identity + bend[..., None, None] * xy[..., :, None] * xy[..., None, :]
 
 
 def max_radius2(k: Tensor) -> Tensor:

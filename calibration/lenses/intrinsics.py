@@ -219,7 +219,7 @@ def _problem(
     numbered: list[BoardView] = []
     poses: dict[int, Tensor] = {}
     every = [view for some in views.values() for view in some]
-    guessed = _joined([guesses[name] for name in views])
+    guessed = joined([guesses[name] for name in views])
     for view, both in zip(every, planar_poses(every, guessed, board), strict=True):
         if both:
             kept[view.camera].append(view)
@@ -238,13 +238,13 @@ def _problem(
 def _batch(each: Sequence[Cameras], kinds: Sequence[LensKind]) -> tuple[Cameras, Tensor]:
     """Cameras described by their kinds, and (C, 4 + D) what may change."""
     parts = [as_kind(camera, kind) for camera, kind in zip(each, kinds, strict=True)]
-    cameras = _joined([camera for camera, _ in parts])
+    cameras = joined([camera for camera, _ in parts])
     width = FIRST + cameras.distortion.shape[1]
     free = [torch.nn.functional.pad(one, (0, width - one.shape[1])) for _, one in parts]
     return cameras, torch.cat(free)
 
 
-def _joined(each: Sequence[Cameras]) -> Cameras:
+def joined(each: Sequence[Cameras]) -> Cameras:
     """Cameras as one batch, as many coefficients as the one with the most has."""
     width = max(camera.distortion.shape[1] for camera in each)
     pad = torch.nn.functional.pad

@@ -12,7 +12,7 @@ from calibration.boards.board import Board
 from calibration.boards.detection import BoardView
 from calibration.boards.selection import usable_views
 from calibration.cameras import Cameras
-from calibration.lenses.intrinsics import Intrinsics, adjust_lenses
+from calibration.lenses.intrinsics import Intrinsics, adjust_lenses, joined
 from calibration.lenses.models import give_up_folding
 from calibration.pnp import planar_poses
 from calibration.rig.bundle import Bundle, BundleOptions, build
@@ -137,16 +137,7 @@ def solve_rig(
 
 def batch_of(lenses: Mapping[str, Intrinsics]) -> Cameras:
     """All lenses, each camera at the origin."""
-    each = [lens.camera for lens in lenses.values()]
-    return Cameras(
-        names=tuple(lenses),
-        size_px=torch.cat([camera.size_px for camera in each]),
-        focal_px=torch.cat([camera.focal_px for camera in each]),
-        center_px=torch.cat([camera.center_px for camera in each]),
-        distortion=torch.cat([camera.distortion for camera in each]),
-        cam_from_world=torch.cat([camera.cam_from_world for camera in each]),
-        model=tuple(camera.model[0] for camera in each),
-    )
+    return replace(joined([lens.camera for lens in lenses.values()]), names=tuple(lenses))
 
 
 def clock_parameters(found: TimedBundle, camera: int) -> tuple[Tensor, Tensor]:

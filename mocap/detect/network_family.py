@@ -46,8 +46,10 @@ class NetworkFamily:
 
     def together(self, files: Mapping[str, Path]) -> bool:
         """Where there is an accelerator and the network takes any number of images."""
+        if not accelerated():
+            return False  # before the network is loaded for nothing
         network = open_network(files["network"])
-        return isinstance(network, OnnxNetwork) and network.input.batch is None and accelerated()
+        return isinstance(network, OnnxNetwork) and network.input.batch is None
 
     def create(
         self,
